@@ -35,6 +35,36 @@ def few(ids: Collection[int]) -> str:
     return shown if len(ids) <= SHOWN else f"{shown} and {len(ids) - SHOWN} more"
 
 
+def element(array: int, index: int | str) -> str:
+    """Return the name by which people know an element of an array, or several: ``42[0]``.
+
+    >>> element(42, 0), element(42, "0-3")
+    ('42[0]', '42[0-3]')
+    """
+    return f"{array}[{index}]"
+
+
+def refs(jobs: Iterable[tuple[int, tuple[int, int] | None]]) -> str:
+    """Return jobs as people name them, in order, of their ids and (array, index) of elements.
+
+    >>> refs([(12, None), (13, None), (15, (14, 0)), (16, (14, 1))])
+    '12-13,14[0-1]'
+    """
+    single: list[int] = []
+    arrays: dict[int, list[int]] = {}
+    for job_id, place in jobs:
+        if place is None:
+            single.append(job_id)
+        else:
+            arrays.setdefault(place[0], []).append(place[1])
+    texts = [
+        (first, f"{first}-{last}" if first < last else f"{first}")
+        for first, last in runs(set(single))
+    ]
+    texts += [(array, element(array, ranges(set(indices)))) for array, indices in arrays.items()]
+    return ",".join(text for _, text in sorted(texts))
+
+
 def ranges(indices: Iterable[int]) -> str:
     """Return indices as people write them, in order.
 

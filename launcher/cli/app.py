@@ -144,6 +144,14 @@ def invoke(args: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _foreign(error: click.NoSuchOption) -> str | None:
+    """Return what to write for an option of another program, None if it is not known."""
+    from launcher.jobfile.reading.sbatch_words import instead_of
+
+    verb = error.ctx.info_name if error.ctx else None
+    return instead_of(error.option_name) if verb in ("run", "host", "submit") else None
+
+
 def _is_here_gone() -> bool:
     try:
         os.getcwd()  # noqa: PTH109 - pathlib is not loaded for this
@@ -157,5 +165,11 @@ def _usage(error: click.UsageError) -> int:
         error.show()
         return error.exit_code
     path = error.ctx.command_path if error.ctx else "launch"
+    if isinstance(error, click.NoSuchOption) and (answer := _foreign(error)) is not None:
+        terminal.complain(
+            f"{answer}\n  `{path} --help` shows its options;"
+            " those of the job's command stand behind `--`."
+        )
+        return error.exit_code
     terminal.complain(f"{error.format_message()}\n  `{path} --help` shows how it is used.")
     return error.exit_code

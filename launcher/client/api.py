@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from launcher import errors, wire
@@ -15,6 +15,7 @@ from launcher.client.sockets import socket_candidates
 from launcher.spec.bounds import MOST_ITEMS
 
 if TYPE_CHECKING:
+    from launcher.client.image import Image
     from launcher.client.layout import Layout
     from launcher.client.queue import Queue
 
@@ -23,8 +24,6 @@ RECONNECT_SECONDS = 60.0
 REPAIR_SECONDS = 180.0
 MOST_ROUNDS = 1000
 """In this many rounds of a few seconds a daemon deletes some million jobs."""
-LOAD_SECONDS = 3700.0
-"""Docker unpacks an archive before it replies."""
 BACKUP_SECONDS = 600.0
 """The daemon copies its database before it sends the first byte."""
 _RETRY_SECONDS = 0.1
@@ -102,12 +101,26 @@ class Client:
             raise
         return decode_list(wire.JobView, reply)
 
-    def jobs(self, refs: Sequence[Ref] = (), *, all: bool = False) -> list[wire.JobView]:
-        """Return the live jobs, with ``all`` the ended ones too; or the named jobs."""
+    def jobs(
+        self,
+        refs: Sequence[Ref] = (),
+        *,
+        all: bool = False,
+        user: str | None = None,
+        state: str | None = None,
+        name: str | None = None,
+    ) -> list[wire.JobView]:
+        """Return the live jobs, with ``all`` the ended ones too; or the named jobs.
+
+        Only those of ``user`` (a name or ``me``), in ``state`` (words with commas; outcomes include
+        ended jobs) and with names that match ``name`` (a pattern with ``*`` and ``?``).
+        """
+        filters = (("user", user), ("state", state), ("name", name))
+        chosen = [(key, value) for key, value in filters if value is not None]
         result: dict[int, wire.JobView] = {}
         for first in range(0, max(1, len(refs)), REFS_IN_A_QUERY):
             some = refs[first : first + REFS_IN_A_QUERY]
-            pairs = [("all", "1" if all else "0"), *(("ref", str(ref)) for ref in some)]
+            pairs = [("all", "1" if all else "0"), *chosen, *(("ref", str(ref)) for ref in some)]
             views = decode_list(wire.JobView, self._get(f"/v1/jobs?{query(pairs)}"))
             result |= {view.id: view for view in views}
         return list(result.values())
@@ -267,6 +280,13 @@ class Client:
         return Queue(self._transport.json, self.timeout)
 
     @property
+    def image(self) -> Image:
+        """Requests about images that users loaded."""
+        from launcher.client.image import Image
+
+        return Image(self._transport, self.timeout)
+
+    @property
     def layout(self) -> Layout:
         """Requests about the layout of the GPUs."""
         from launcher.client.layout import Layout
@@ -288,21 +308,6 @@ class Client:
             if not reply.more:
                 break
         return dataclasses.replace(reply, jobs=jobs)
-
-    def load_image(self, name: str, archive: Iterable[bytes]) -> wire.OwnImageView:
-        """Load an image of the caller's from the pieces of an archive (`docker save`)."""
-        path = f"/v1/images/load?{query([('name', name)])}"
-        return decode(
-            wire.OwnImageView, self._transport.upload(path, archive, timeout=LOAD_SECONDS)
-        )
-
-    def own_images(self) -> list[wire.OwnImageView]:
-        """Return the images that the caller loaded; for an admin those of all users."""
-        return decode_list(wire.OwnImageView, self._get("/v1/images/own"))
-
-    def remove_image(self, image: str) -> wire.OwnImageView:
-        """Remove an image that the caller loaded: ``localhost/NAME[:TAG]``."""
-        return decode(wire.OwnImageView, self._post("/v1/images/remove", {"image": image}))
 
     def disk(self) -> list[wire.UserDisk]:
         """Return the disk space of the caller's jobs and cache; for an admin, of all users."""

@@ -13,6 +13,7 @@ from launcher.core.jobs import (
     admission,
     attempts,
     control,
+    dependencies,
     disk_use,
     images,
     own_images,
@@ -72,7 +73,7 @@ def decide_in_pieces(
         case _:
             handler: Callable[[World, Any, ev.Now], list[Action]] = _HANDLERS[type(event)]
             actions = handler(world, event, now)
-    return answer, actions + admission.settle(world, now) + layout_executor.freed(world, now)
+    return answer, actions + dependencies.settle(world, now) + layout_executor.freed(world, now)
 
 
 def serve(world: World, now: ev.Now) -> list[Action]:

@@ -18,7 +18,7 @@ from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, StartAttempt, StopAttempt
 from launcher.core.messages.changes import Changes
 from launcher.core.model.arrays import Array
-from launcher.core.model.job import Job, State
+from launcher.core.model.job import ALONE, Job, State
 from launcher.core.world.alarms import boundaries, next_alarm
 from launcher.core.world.world import World
 
@@ -209,6 +209,8 @@ def idle_copy(world: World, jobs: Sequence[Job]) -> World:
         copy.arrays[array_id].ended.update(array.ended)
     left = {job.id for job in jobs} | copy.arrays.keys()
     for job in jobs:
-        waits_for = {d: None for d in job.waits_for if d.job in left}
+        waits_for = {d: None for d in job.waits_for if d.job in left or d == ALONE}
+        if len(waits_for) < len(job.waits_for) and any(d.either for d in job.waits_for):
+            waits_for = {ALONE: None} if ALONE in waits_for else {}
         copy.add(dataclasses.replace(job, waits_for=waits_for))
     return copy

@@ -33,6 +33,7 @@ from launcher.daemon.api.handlers.simulation_client import (
     REFUSED,
     Question,
 )
+from launcher.daemon.api.views import job_views
 from launcher.errors import ImpossibleLayout, LauncherError, UserError
 from launcher.store import Reader
 
@@ -41,6 +42,8 @@ CPU_LANE = "cpu"
 NICE, LONG_NICE = 10, 19
 LONG_SECONDS = 3.0
 """A replay that has taken this much processor time yields to shorter ones."""
+MOST_REFS = 20
+"""Maximum names of jobs that never start."""
 MOST_BYTES = 64 * 2**20
 """Limit of all forecasts of one reply together."""
 
@@ -184,6 +187,7 @@ def _forecast(name: str, world: World, question: Question, medians: Medians) -> 
     replay = Replay(world, now, runtimes(world, medians))
     replay.run()
     waits = _waits(replay.ran, running, now.wall)
+    never = sorted(jobs.keys() - {ran.job.id for ran in replay.ran})
     makespan = max((ran.end for ran in replay.ran), default=now.wall) - now.wall
     return {
         "layout": name,
@@ -192,7 +196,8 @@ def _forecast(name: str, world: World, question: Question, medians: Medians) -> 
         "worst_wait": max(waits, default=0.0),
         "use": _use(replay.ran, slices, now.wall, makespan),
         "jobs": len({ran.job.id for ran in replay.ran}),
-        "never": sorted(jobs.keys() - {ran.job.id for ran in replay.ran}),
+        "never": never,
+        "never_refs": [jobs[i].ref for i in never[:MOST_REFS]],
         "lanes": [_lane(s) for s in sorted(slices, key=_place)] + _cpu_lane(replay.ran),
         "runs": [_run(ran, now.wall, question.seen_by) for ran in replay.ran],
     }
@@ -243,6 +248,7 @@ def _run(ran: Ran, since: float, seen_by: int | None) -> dict[str, Any]:
         "lanes": list(ran.slices) or [CPU_LANE],
         "start": max(0.0, ran.start - since),
         "end": ran.end - since,
+        "array": job_views.element_view(job.element, mine=False),
     }
 
 

@@ -12,6 +12,7 @@ MOST_ARGUMENT = 128 * 1024
 """Of one argument or variable, in characters: what Linux lets a program have (MAX_ARG_STRLEN)."""
 MOST_ARGUMENTS = 20_000
 MOST_DEPENDENCIES = 10_000
+MOST_CONDITION = 20
 SECRETS_KEY = "kept:"
 """The prefix of the key that a stored specification has in place of a secret."""
 DOCKER: Literal["docker"] = "docker"
@@ -98,7 +99,9 @@ class JobSpec:
     The client has resolved everything (paths absolute, env files read); the daemon checks it all
     again. Sizes are bytes; ``time_limit``, ``stop_grace_period`` and ``idle_timeout`` are seconds;
     ``cpus`` is in cores; ``begin`` is RFC 3339. ``depends_on`` names jobs of the same submit, or
-    others by id, and how they must end. With ``idle_timeout`` a job ends after so many seconds
+    others by id, and what they must have done (``launcher.spec.conditions``): all of them, or with
+    ``depends_any`` one. A ``singleton`` also waits for the end of earlier jobs of its owner and
+    name. With ``idle_timeout`` a job ends after so many seconds
     without a process on its slices. ``policy_profile`` names a profile that an admin opened for
     members of a group. ``tmp`` says where /tmp is. A ``preemptible`` job gives way to jobs of
     higher priority and is queued again.
@@ -143,8 +146,10 @@ class JobSpec:
     begin: str | None = None
     hold: bool = False
     depends_on: Annotated[
-        dict[str, Literal["afterok", "afternotok", "afterany"]], Most(MOST_DEPENDENCIES)
+        dict[str, Annotated[str, Most(MOST_CONDITION)]], Most(MOST_DEPENDENCIES)
     ] = field(default_factory=dict)
+    depends_any: bool = False
+    singleton: bool = False
     retries: Retries | None = None
     signal: SignalBefore | None = None
     idle_timeout: float | None = None

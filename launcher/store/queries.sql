@@ -231,6 +231,10 @@ SELECT * FROM jobs WHERE id > ? ORDER BY id LIMIT ?;
 -- name: jobs_between
 SELECT * FROM jobs WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?;
 
+-- name: elements_of
+SELECT * FROM jobs INDEXED BY jobs_by_array
+WHERE array_id BETWEEN :first AND :last AND (:uid IS NULL OR uid = :uid) LIMIT :most;
+
 -- name: owners_between
 SELECT id, uid FROM jobs WHERE id BETWEEN ? AND ?;
 

@@ -59,10 +59,19 @@ class Reader:
     def jobs_between(
         self, first: int, last: int, uid: int | None = None, most: int = -1
     ) -> list[Job]:
-        """Return the first jobs with these ids, both ends included; of one user, or of all."""
+        """Return the first jobs and elements of arrays with these ids, both ends included, by id.
+
+        Of one user, or of all; at most ``most``, -1 for no limit.
+        """
         if uid is None:
-            return self._jobs(self._rows("jobs_between", first, last, most))
-        return self._jobs(self._rows("jobs_between_of_user", uid, first, last, most))
+            jobs = self._jobs(self._rows("jobs_between", first, last, most))
+        else:
+            jobs = self._jobs(self._rows("jobs_between_of_user", uid, first, last, most))
+        elements = self._rows("elements_of", first=first, last=last, uid=uid, most=most)
+        if elements:
+            jobs = list({job.id: job for job in [*jobs, *self._jobs(elements)]}.values())
+            jobs.sort(key=lambda job: job.id)
+        return jobs if most < 0 else jobs[:most]
 
     def owners_between(self, first: int, last: int) -> dict[int, int]:
         """Return the uids of the jobs with these ids, both ends included."""

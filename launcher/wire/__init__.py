@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from launcher.wire.shown import ArrayView as ArrayView
     from launcher.wire.shown import JobView as JobView
     from launcher.wire.shown import QueueHead as QueueHead
+    from launcher.wire.shown import ref_of as ref_of
 
 API_VERSION = 1
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -97,7 +98,7 @@ _HOMES = {
     "spec.gpus": "GpuRequest",
     "spec.job_spec": "ArrayRequest JobSpec Mount Retries SignalBefore Ulimit",
     "wire.jobs": "RegistryAuth SubmitRequest",
-    "wire.shown": "ArrayView JobView QueueHead",
+    "wire.shown": "ArrayView JobView QueueHead ref_of",
     "wire.detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView "
     "LimitsView JobDetail",
     "wire.layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest "

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class AuditView:
     """A request that changed something, or was refused. ``role`` is admin or user.
 
-    ``jobs`` are the ids that it was about (``12,15-20``); ``outcome`` is ok or the error's kind.
+    ``jobs`` are the jobs that it was about (``12,15-20,42[0-9]``); ``outcome`` is ok or the
+    error's kind.
     Refusals that repeat are one line: ``count`` of them from ``at`` to ``until``.
     """
 

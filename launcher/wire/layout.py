@@ -30,6 +30,7 @@ class InstanceView:
     why: str | None
     made_by: str
     memory_shared: bool = False
+    array: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class SliceView:
     since: str | None = None
     fix: str | None = None
     memory_shared: bool = False
+    array: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,15 +9,15 @@ from launcher.spec.bounds import STRICT, Most
 from launcher.spec.job_spec import ArrayRequest, JobSpec
 from launcher.wire.detail import MOST_REF, BlockerView
 from launcher.wire.layout import LayoutSpec
-from launcher.wire.shown import JobView
+from launcher.wire.shown import ArrayView, JobView
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectRequest:
     """Which jobs are meant: those of ``refs`` (all, where empty) that pass every filter.
 
-    ``user`` is a name or ``me``, ``state`` a state in any case, ``name`` a pattern with
-    ``*`` and ``?``. ``now``: running jobs get no grace period.
+    ``user`` is a name, a uid or ``me``, ``state`` words with commas in any case, ``name`` a pattern
+    with ``*`` and ``?``. ``now``: running jobs get no grace period.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -68,6 +68,7 @@ class Ahead:
     profile: str | None
     count: int
     until: str | None
+    array: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +82,12 @@ class Gate:
 
 @dataclass(frozen=True, kw_only=True)
 class Why:
-    """Why a job waits, and when it may start.
+    """Why a job waits, and when it may start; of an array, its element that is served next.
 
     ``earliest_start`` is when enough slices could be free if nobody were in front;
     ``estimated_start`` is when it starts if every job takes its whole time limit; None where that
-    cannot be told, and ``estimate`` says how it was told, or why not.
+    cannot be told, and ``estimate`` says how it was told, or why not. ``array`` counts the elements
+    where several were meant.
     """
 
     job: JobView
@@ -96,6 +98,7 @@ class Why:
     earliest_start: str | None
     estimated_start: str | None
     estimate: str
+    array: ArrayView | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,13 +147,15 @@ class Run:
     lanes: list[str]
     start: float
     end: float
+    array: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
     """What came of one layout. Times are seconds, ``use`` is the part of the memory in use.
 
-    ``never`` are the jobs that could not start on it; ``best`` marks the layout that ends first.
+    ``never`` are the jobs that could not start on it, ``never_refs`` the names of the first;
+    ``best`` marks the layout that ends first.
     """
 
     layout: str
@@ -163,6 +168,7 @@ class Forecast:
     lanes: list[LaneView]
     runs: list[Run]
     best: bool = False
+    never_refs: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from launcher.indices import element
+
+
+def ref_of(job_id: int, array: Mapping[str, Any] | None) -> str:
+    """Return the name by which people know a job, of its id and its place in an array.
+
+    >>> ref_of(12, None), ref_of(15, {"id": 12, "index": 3, "matrix": None})
+    ('12', '12[3]')
+    """
+    return element(array["id"], array["index"]) if array else str(job_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +43,11 @@ class JobView:
     container_id: str | None
     message: str | None = None
     time_limit: float | None = None
+
+    @property
+    def ref(self) -> str:
+        """The name by which people know the job: its id; of an element of an array ``42[0]``."""
+        return ref_of(self.id, self.array)
 
     @property
     def word(self) -> str:

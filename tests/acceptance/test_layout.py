@@ -16,7 +16,7 @@ from tests.support.wait import wait_until
 GPU_KEYS = {"index", "uuid", "name", "architecture", "mig_current", "mig_pending", "memory_mib",
             "instances", "units", "instances_known"}  # fmt: skip
 INSTANCE_KEYS = {"gi", "profile", "profile_id", "start", "size", "ci", "uuid", "memory_mib",
-                 "state", "job", "user", "why", "made_by", "memory_shared"}  # fmt: skip
+                 "state", "job", "user", "why", "made_by", "memory_shared", "array"}  # fmt: skip
 
 
 @pytest.fixture

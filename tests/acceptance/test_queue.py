@@ -369,14 +369,39 @@ def test_elements_are_named_by_lists_and_an_array_is_no_job(launch: Shell) -> No
     launch("wait", array).ok()
     some = launch("ps", "-o", "json", f"{array}[0,2,4-9]").ok().json
     assert [job["array"]["index"] for job in some] == [0, 2, 4, 5]
-    for verb in ("logs", "why"):
-        refused = launch(verb, array)
-        assert refused.code == 2
-        assert f"{array} is an array of 6 jobs" in refused.err
+    refused = launch("logs", array)
+    assert refused.code == 2
+    assert f"{array} is an array of 6 jobs" in refused.err
     bad = launch("wait", f"{array}[a]")
     assert "Write 12[3]" in bad.err
     after = queued(launch, "--dependency", f"afterok:{array}[3]", BUSYBOX, "true")
     assert launch("wait", after).code == 0
+
+
+@pytest.mark.parametrize("by", ["id", "name", "last"])
+def test_every_verb_means_all_of_an_array(launch: Shell, by: str) -> None:
+    name = f"arr-{by}"
+    words = ("--begin", "+1d", "--name", name, "--array")
+    old = queued(launch, *words, "0-1", BUSYBOX, "true")
+    array = queued(launch, *words, "0-2", BUSYBOX, "true")
+    ref = {"id": array, "name": name, "last": "last"}[by]
+    elements = [f"{array}[{index}]" for index in range(3)]
+    for verb in ("retry", "requeue"):
+        assert launch(verb, ref).code == 1, "none of them runs or has ended"
+    for verb in ("ps", "hold", "release", "show", "edit --priority=9", "cancel", "wait", "retry"):
+        assert launch(*verb.split(), ref, "-o", "name").text.split() == elements, verb
+    why = launch("why", ref).text
+    assert why.startswith(f"array {array} {name} of "), why
+    for verb in (("logs",), ("logs", "-f")):
+        refused = launch(*verb, ref)
+        assert refused.code == 2
+        assert f"Name one of them: {array}[" in refused.err
+    for element in (f"{ref}[1]", launch("ps", "-o", "name", ref).text.split()[1]):
+        assert launch("show", "-o", "name", element).ok().text == f"{array}[1]\n"
+        assert launch("logs", element).code == 0
+    assert outcomes(launch, old) == [None, None], "an older one of that name is left alone"
+    launch("cancel", old).ok()
+    launch("cancel", array)
 
 
 def test_a_verb_that_could_do_nothing_says_so(launch: Shell) -> None:

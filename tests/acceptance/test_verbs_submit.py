@@ -169,3 +169,13 @@ def test_cancel_of_an_ended_job_leaves_it_as_it_is(launch: Shell) -> None:
     launch("run", BUSYBOX, "true").ok()
     assert "COMPLETED" in launch("cancel", "last").ok().text
     assert launch("wait", "last").code == 0
+
+
+def test_a_request_for_whole_gpus_where_mig_mode_is_on_says_so_at_once(launch: Shell) -> None:
+    for gpus in ("all", "full", "count=all"):
+        done = launch("run", "-d", "--gpus", gpus, BUSYBOX, "true").ok()
+        assert "MIG mode is on at GPU 0, so it is not given whole: request a slice" in done.err
+        why = launch("why", done.text.strip()).ok().text
+        assert "MIG mode is on at GPU 0, so it is not given whole" in why
+        launch("cancel", done.text.strip()).ok()
+    assert launch("run", "-d", "--gpus", "1g.6gb", BUSYBOX, "true").ok().err == ""

@@ -115,3 +115,33 @@ def test_what_a_job_waits_for_survives_a_restart(launch: Shell, shared: DaemonPr
     ]  # fmt: skip
     launch("release", first).ok()
     assert launch("wait", job).code == 0
+
+
+def test_slurm_s_dependencies_hold_over_a_restart(launch: Shell, shared: DaemonProcess) -> None:
+    first = queued(launch, "--hold", "--name", "alone")
+    started = queued(launch, "--dependency", f"after:{first}")
+    later = queued(launch, "--dependency", f"after:{first}+600")
+    alone = queued(launch, "--name", "alone", "--dependency", "singleton")
+    sweep = queued(launch, "--array", "0-1", "--hold")
+    pairs = queued(launch, "--array", "0-1", "--dependency", f"aftercorr:{sweep}")
+    either = queued(launch, "--dependency", f"afterok:{first}?afterok:{later}")
+    waits = {
+        started: f"after, the start of job {first}",
+        later: f"after, 600 minutes since the start of job {first}",
+        alone: "singleton: the end of earlier jobs alone of ",
+        f"{pairs}[1]": f"aftercorr of job {sweep}[1]",
+        either: f"afterok of job {first} (one of several suffices)",
+    }
+    for _ in range(2):
+        for job, need in waits.items():
+            why = launch("why", job, "-o", "json").ok().json
+            assert why["blockers"][0]["need"].startswith(need), job
+        shared.kill()
+        shared.start()
+    launch("release", first, f"{sweep}[1]").ok()
+    assert launch("wait", started, alone, f"{pairs}[1]", either).code == 0
+    assert launch("why", later, "-o", "json").json["reason"] == "BeginTime"
+    launch("cancel", f"{sweep}[0]").ok()
+    shown = launch("show", f"{pairs}[0]").text
+    assert f"DependencyNeverSatisfied: job {sweep}[0] is CANCELLED, aftercorr was required" in shown
+    launch("cancel", later).ok()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.daemon.mounts.root_links import resolved
 from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError, NotAllowed, PinRefused
@@ -288,3 +289,52 @@ def test_an_images_own_directories_are_not_made_in_a_users_tree(
         job = submit(daemon, asked("pwd", mounts=mounts, image=image))
         expected = b"/app/src\n" if what.endswith("WORKDIR") else b"/home/games\n"
         assert daemon.output(job) == expected
+
+
+@pytest.fixture
+def linked(place: Path) -> Path:
+    """Homes that are symlinks of root's to another place, as with NFS and autofs."""
+    homes = place / "homes"
+    homes.mkdir()
+    for user in (ALICE, BOB):
+        (homes / user.pw_name).symlink_to(place / user.pw_name)
+    return homes
+
+
+@pytest.mark.parametrize("by", ["the configured path", "the path that it leads to"])
+def test_a_home_that_is_a_symlink_is_mounted_by_either_path(
+    pins: Path, make_daemon: MakeDaemon, place: Path, linked: Path, by: str
+) -> None:
+    config = f'{CONFIG}policy.mount_roots = ["{linked}/{{user}}"]\npins_directory = "{pins}"\n'
+    daemon = make_daemon(config=config).start()
+    data = place / "games" / "data"
+    data.mkdir()
+    (data / "key").write_text("mine")
+    for path in (data, data / "key"):
+        os.chown(path, ALICE.pw_uid, ALICE.pw_gid)
+    source = linked / "games" / "data" if by == "the configured path" else data
+    mounts = [Mount(source=str(source), target="/h")]
+    job = submit(daemon, asked("cat", "/h/key", mounts=mounts))
+    assert daemon.output(job) == b"mine"
+    spec = daemon.client.show(str(job.id)).spec
+    assert spec is not None
+    assert spec.volumes[0].source == str(linked / "games" / "data")
+
+
+def test_a_root_is_resolved_only_where_root_alone_can_have_made_the_link(
+    place: Path, linked: Path, count: Callable[[str, int], None]
+) -> None:
+    assert resolved(str(linked / "games")) == str(place / "games")
+    (place / "all").symlink_to("homes/../homes")
+    assert resolved(str(place / "all" / "games")) == str(place / "games")
+    assert resolved(str(place / "games")) == str(place / "games")
+    users = place / "games" / "link"
+    users.symlink_to(place / "secret")
+    for path in (users, place / "nowhere", place / "round"):
+        (place / "round").unlink(missing_ok=True)
+        (place / "round").symlink_to("round")
+        count("escapes tried", 1)
+        assert resolved(str(path)) == str(path)
+    (place / "system").symlink_to("/etc")
+    assert resolved(str(place / "system")) == str(place / "system"), "it is never a root"
+    count("escapes successful", 0)

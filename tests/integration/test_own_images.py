@@ -51,7 +51,7 @@ def pieces(file: Path) -> Iterator[bytes]:
 
 def load(daemon: DaemonProcess, file: Path, name: str = "app", uid: int = ALICE.pw_uid) -> str:
     with as_user(uid):
-        return daemon.client.load_image(name, pieces(file)).name
+        return daemon.client.image.load(name, pieces(file)).name
 
 
 def run(daemon: DaemonProcess, image: str, uid: int = ALICE.pw_uid, **more: str) -> JobView:
@@ -68,7 +68,7 @@ def test_a_user_runs_what_docker_save_wrote(daemon: DaemonProcess, archive: Path
     always = run(daemon, "localhost/app", pull_policy="always")
     assert always.outcome == "COMPLETED", "no registry has it"
     with as_user(ALICE.pw_uid):
-        (view,) = daemon.client.own_images()
+        (view,) = daemon.client.image.all()
     assert (view.name, view.user, view.public) == ("localhost/app:latest", ALICE.pw_name, False)
     assert view.bytes > 100_000
 
@@ -92,14 +92,14 @@ def test_it_is_nobody_elses_until_an_admin_publishes_it(
         assert job.outcome == "FAILED"
         assert "no such image of yours" in (job.message or "")
     with as_user(BOB.pw_uid):
-        assert daemon.client.own_images() == []
+        assert daemon.client.image.all() == []
         with pytest.raises(LauncherError, match="there is no image"):
-            daemon.client.remove_image(name)
+            daemon.client.image.remove(name)
     daemon.client.publish([name])
     job = run(daemon, name, BOB.pw_uid)
     assert (job.outcome, daemon.output(job)) == ("COMPLETED", b"loaded\n"), job.message
     with as_user(BOB.pw_uid), pytest.raises(LauncherError, match="there is no image"):
-        daemon.client.remove_image(name)
+        daemon.client.image.remove(name)
 
 
 def test_it_outlives_the_daemon_and_is_gone_when_removed(
@@ -110,8 +110,8 @@ def test_it_outlives_the_daemon_and_is_gone_when_removed(
     daemon.start()
     assert run(daemon, "localhost/app").outcome == "COMPLETED"
     with as_user(ALICE.pw_uid):
-        daemon.client.remove_image("localhost/app")
-        assert daemon.client.own_images() == []
+        daemon.client.image.remove("localhost/app")
+        assert daemon.client.image.all() == []
     assert images_of(sandbox) == []
     assert run(daemon, "localhost/app").outcome == "FAILED"
 
@@ -125,20 +125,20 @@ def test_what_is_no_image_is_refused_and_leaves_nothing(
         tar.addfile(tarfile.TarInfo("etc"))
     for data in (b"", b"x" * 100_000, whole[: len(whole) // 2], buffer.getvalue()):
         with as_user(ALICE.pw_uid), pytest.raises(UserError, match="archive"):
-            daemon.client.load_image("app", iter([data]))
+            daemon.client.image.load("app", iter([data]))
     for name in ("", "A", "a/b", "../a", "nvcr.io/nvidia/pytorch"):
         with as_user(ALICE.pw_uid), pytest.raises(UserError, match="is not a name"):
-            daemon.client.load_image(name, pieces(archive))
+            daemon.client.image.load(name, pieces(archive))
     assert images_of(sandbox) == []
 
 
 def test_the_images_of_a_user_have_a_limit(make_daemon: MakeDaemon, archive: Path) -> None:
     daemon = make_daemon(config=f"{CONFIG}quota.image_bytes = 1048576\n").start()
     with as_user(ALICE.pw_uid), pytest.raises(UserError, match="more than 1 MiB"):
-        daemon.client.load_image("app", pieces(archive))
+        daemon.client.image.load("app", pieces(archive))
     daemon = make_daemon(config=f"{CONFIG}quota.image_bytes = 0\n").start()
     with as_user(ALICE.pw_uid), pytest.raises(NotAllowed, match="no room for more"):
-        daemon.client.load_image("app", pieces(archive))
+        daemon.client.image.load("app", pieces(archive))
 
 
 def test_a_name_without_a_registry_is_not_an_own_image(

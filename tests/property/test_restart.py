@@ -18,19 +18,20 @@ from launcher.core.jobs.images import is_open
 from launcher.core.messages import events as ev
 from launcher.core.model.arrays import Array
 from launcher.core.model.gpu import Inventory
-from launcher.core.model.job import Job, State
+from launcher.core.model.job import ALONE, After, Dependency, Job, Outcome, State
 from launcher.core.model.lease import Lease
 from launcher.core.recovery.reconcile import resume
 from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest
 from launcher.spec.gpus import GpuRequest
-from launcher.spec.job_spec import Retries
+from launcher.spec.job_spec import JobSpec, Retries
 from launcher.store import Reader, Store
 from tests.property.test_scheduler import NEEDS, Histories
-from tests.support.builders import IMAGE
+from tests.support.builders import ALICE, IMAGE
 from tests.support.whole import many
 
+HOWS = [After.OK, After.NOT_OK, After.ANY, After.START]
 OF_THIS_BOOT = {"deadline", "warn_at", "kill_at", "idle_since", "changes"}
 """Made anew from what is stored."""
 
@@ -65,6 +66,36 @@ class Restarts(Histories):
         except (ImpossibleRequest, NotAllowed):
             return
 
+    @rule(
+        need=NEEDS,
+        hows=st.lists(st.sampled_from(HOWS), min_size=1, max_size=2, unique=True),
+        delay=st.sampled_from([0.0, 60.0]),
+        either=st.booleans(),
+        alone=st.booleans(),
+        data=st.data(),
+    )
+    def submit_after_others(
+        self,
+        need: GpuRequest,
+        hows: list[After],
+        delay: float,
+        either: bool,
+        alone: bool,
+        data: st.DataObject,
+    ) -> None:
+        live = sorted(self.machine.world.jobs)
+        others = data.draw(st.lists(st.sampled_from(live), max_size=2)) if live else []
+        waits = tuple(
+            (Dependency(job, how, either=either, delay=delay * (how is After.START)), None)
+            for job, how in zip(others, hows, strict=False)
+        )
+        spec = JobSpec("alone" if alone else "job", IMAGE.reference, need, singleton=alone)
+        new = ev.NewJob(spec, "{}", IMAGE, after=waits)
+        try:
+            self.machine.tell(ev.Submitted(ALICE, (new,)))
+        except (ImpossibleRequest, NotAllowed):
+            return
+
     @rule(found=st.booleans())
     def image_is_found_or_its_registry_is_away(self, found: bool) -> None:
         away = ev.ImageFailed(IMAGE, "no route to host", transient=True)
@@ -85,8 +116,9 @@ class Restarts(Histories):
         array = reader.array(job.element.array) if job.element is not None else None
         reader.close()
         arrays = (array,) if array and array.id not in self.machine.world.arrays else ()
+        ends = tuple((d, Outcome.COMPLETED) for d in job.depends_on if d != ALONE)
         try:
-            self.machine.tell(ev.RetryAsked((ev.Retried(job),), 1000, arrays=arrays))
+            self.machine.tell(ev.RetryAsked((ev.Retried(job, ends),), 1000, arrays=arrays))
         except (StaleRequest, ImpossibleRequest, NotAllowed):
             return
 
@@ -126,6 +158,26 @@ class Restarts(Histories):
             jobs = (self.machine.world.jobs[i] for i in array.waiting)
             ready = (j for j in jobs if is_open(j, self.machine.time) and j.image_id)
             assert [j for j in ready if j.state is State.PENDING] == []
+
+    @invariant()
+    def of_one_name_one_runs_alone(self) -> None:
+        jobs = self.machine.world.jobs.values()
+        active = [j for j in jobs if j.name == "alone" and j.state is not State.PENDING]
+        assert len(active) <= 1
+
+    @invariant()
+    def what_is_waited_for_is_still_to_come(self) -> None:
+        world = self.machine.world
+        for job in world.jobs.values():
+            for dependency in job.waits_for:
+                if dependency == ALONE:
+                    watched = any(job.id in ids for ids in world.dependents.values())
+                    assert watched or any(i == job.id for _, i in world.begins)
+                    continue
+                assert job.id in world.dependents[dependency.job]
+                other = world.jobs[dependency.job]
+                if dependency.after is After.START:
+                    assert other.state in (State.PENDING, State.STARTING)
 
     @invariant()
     def nobody_who_waits_is_forgotten(self) -> None:

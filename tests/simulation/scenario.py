@@ -60,6 +60,10 @@ def gpus(rng: Random) -> wire.GpuRequest:
     )[0]
 
 
+STARTS = {1: "after", 2: "after+1"}
+"""What some jobs wait for instead: a start, or a minute after it."""
+
+
 def program(rng: Random) -> Program:
     seconds = rng.choice([0.01, 0.3, 1.0, 5.0, 20.0, 60.0])
     return Program(
@@ -91,14 +95,17 @@ def request(rng: Random, number: int) -> wire.JobSpec:
         )
     asked["time_limit"] = rng.choice([None, None, 10.0, 120.0])
     if rng.random() < 0.2:
-        asked["depends_on"] = {"any": rng.choice(["afterok", "afternotok", "afterany"])}
+        how = rng.choice(["afterok", "afternotok", "afterany"])
+        asked["depends_on"] = {"any": STARTS.get(number % 6, how)}
+    if number % 9 == 7:
+        asked["singleton"] = True
     if number % 5 == 4:
         asked["secrets"] = {"token": "aGlkZGVu"}
     if rng.random() < 0.2:
         asked["time_limit"] = 30.0
         asked["signal"] = wire.SignalBefore(name="SIGUSR1", before=rng.choice([2.0, 20.0]))
     return wire.JobSpec(
-        name=f"job{number}",
+        name="alone" if "singleton" in asked else f"job{number}",
         image=rng.choices([IMAGE, OTHER, NOWHERE], [8, 2, 0.3])[0],
         command=program(rng).command(),
         gpus=gpus(rng),

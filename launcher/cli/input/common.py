@@ -18,6 +18,13 @@ from launcher.errors import LauncherError, UserError
 if TYPE_CHECKING:
     from launcher.wire import RegistryAuth
 
+JOBS = (
+    "JOB is an id, `last`, or a name, which means your newest job of that name. If that is an"
+    " array, all of it is meant; 12[3], train[0-9] and last[0,3] are elements of it. 10-20 are the"
+    " jobs and arrays with these ids."
+)
+"""What a reference to jobs means, at the end of the help of each verb that takes one."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -41,7 +41,7 @@ _SLICES_AND_QUEUE = (
         "--dependency",
         type=params.DEPENDENCY,
         metavar="HOW:JOB",
-        help="After other jobs: afterok:12:13, afterany:14, afternotok:15[3].",
+        help="After other jobs: afterok:12:13, afterany:14, after:15[3]+10, singleton.",
     ),
     click.option(
         "--array",

@@ -17,6 +17,7 @@ from launcher.spec.job_spec import JobSpec, Mount
 from launcher.spec.plain_fields import PLAIN_FIELDS
 
 if TYPE_CHECKING:
+    from launcher.jobfile.values.waiting import Waits
     from launcher.spec.job_spec import Retries, SignalBefore
 
 T = TypeVar("T")
@@ -87,13 +88,23 @@ def _schedule(flags: Mapping[str, Any], gpus: GpuRequest) -> dict[str, Any]:
         "priority": flags["priority"],
         "time_limit": flags["time_limit"],
         "begin": flags["begin"],
-        "depends_on": flags["dependency"],
+        **_waits(flags["dependency"]),
         "hold": flags["hold"] or None,
         "array": flags["array"],
         "retries": _retries(flags),
         "signal": _signal(flags),
         "idle_timeout": _idle_timeout(flags["idle_timeout"], gpus),
         "preemptible": flags["preemptible"] or None,
+    }
+
+
+def _waits(waits: Waits | None) -> dict[str, Any]:
+    if waits is None:
+        return {}
+    return {
+        "depends_on": waits.depends_on or None,
+        "depends_any": waits.depends_any or None,
+        "singleton": waits.singleton or None,
     }
 
 
@@ -136,9 +147,8 @@ def _gpus(flags: Mapping[str, Any]) -> GpuRequest:
         raise click.UsageError(
             "--count goes with --profile or --gpu-memory (in --gpus write SPEC:N).", _context()
         )
-    return replace(
-        _slices(profile, memory, spec, count), capabilities=flags.get("gpu_capabilities") or ()
-    )
+    slices = _slices(profile, memory, spec, count)
+    return replace(slices, capabilities=flags.get("gpu_capabilities") or slices.capabilities)
 
 
 def _slices(

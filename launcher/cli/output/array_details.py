@@ -8,31 +8,33 @@ from collections.abc import Sequence
 
 from launcher.cli.output import render, terminal
 from launcher.cli.output.folding import Fold, fold
-from launcher.cli.output.job_format import element, gpus, matrix, why
+from launcher.cli.output.job_format import gpus, matrix, why
 from launcher.cli.output.job_tables import ENDED_WELL, tally
 from launcher.cli.output.times import duration
-from launcher.client import Client
 from launcher.wire import JobView
 
-HEADINGS = ("ELEMENT", "ID", "STATE", "ATTEMPT", "EXIT", "REASON")
+HEADINGS = ("ELEMENT", "STATE", "ATTEMPT", "EXIT", "REASON")
 MATRIX = "MATRIX"
 MOST = 20
 """So many elements are listed."""
 
 
-def show_array(client: Client, number: str, output: str) -> bool:
-    """Print the array that has this number; return whether there is one."""
-    jobs = client.jobs([number])
-    array = fold([job for job in jobs if job.array and job.array["id"] == int(number)])
-    if not array:
-        return False
+def is_array(ref: str, jobs: Sequence[JobView]) -> bool:
+    """Whether a reference, which means these jobs, means an array and not one element of it."""
+    arrays = {job.array["id"] if job.array else None for job in jobs}
+    one_element = len(jobs) == 1 and ("[" in ref or ref == str(jobs[0].id))
+    return len(arrays) == 1 and None not in arrays and not one_element
+
+
+def show_array(jobs: Sequence[JobView], output: str) -> None:
+    """Print an array of these elements."""
+    array = fold(jobs)
     if output == "json":
         render.print_json(_document(array[0]))
     elif output == "name":
-        render.print_names([job.id for job in array[0].jobs])
+        render.print_names([job.ref for job in array[0].jobs])
     else:
         _print(array[0])
-    return True
 
 
 def _document(array: Fold) -> dict[str, object]:
@@ -74,8 +76,7 @@ def _print(array: Fold) -> None:
 def _print_elements(jobs: Sequence[JobView]) -> None:
     values = [matrix(job.array or {}) for job in jobs]
     rows: list[tuple[object, ...]] = [
-        (element(job.array or {}), job.id, job.word, job.attempt, job.exit_code, why(job))
-        for job in jobs
+        (job.ref, job.word, job.attempt, job.exit_code, why(job)) for job in jobs
     ]
     if any(values):
         rows = [(*row, value) for row, value in zip(rows, values, strict=True)]
@@ -96,7 +97,7 @@ def _of_all(jobs: Sequence[JobView], values: Sequence[str | None]) -> str | None
     """Return what all elements have; where they differ, the first one's."""
     if len(set(values)) == 1:
         return values[0]
-    return f"{values[0] or '-'} ({element(jobs[0].array or {})}'s; they differ)"
+    return f"{values[0] or '-'} ({jobs[0].ref}'s; they differ)"
 
 
 def _command(job: JobView) -> str | None:

@@ -22,15 +22,6 @@ def why(job: JobView) -> str | None:
     return ": ".join(part for part in (job.reason, job.message) if part) or None
 
 
-def element(array: Mapping[str, Any]) -> str:
-    """Return an element of an array as people write it.
-
-    >>> element({"id": 12, "index": 3, "matrix": {}})
-    '12[3]'
-    """
-    return f"{array['id']}[{array['index']}]"
-
-
 def matrix(array: Mapping[str, Any]) -> str:
     """Return the values that an element has from a matrix.
 
@@ -38,8 +29,3 @@ def matrix(array: Mapping[str, Any]) -> str:
     'lr=0.1 seed=2'
     """
     return " ".join(f"{key}={value}" for key, value in (array.get("matrix") or {}).items())
-
-
-def label(job: JobView) -> str:
-    """Return the job's id; for an element of an array with its place in that."""
-    return f"{job.id} ({element(job.array)})" if job.array else str(job.id)

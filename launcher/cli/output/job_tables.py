@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from launcher.cli.output import render
-from launcher.cli.output.job_format import gpus, label, why
-from launcher.cli.output.times import moment, since
+from launcher.cli.output.columns import HEADINGS, row
+from launcher.cli.output.job_format import why
 from launcher.wire import ArrayView, JobView
 
 LIVE = ("PENDING", "STARTING", "RUNNING")
@@ -16,7 +16,6 @@ COMPLETING = "COMPLETING"
 ENDED_WELL = ("COMPLETED", "CANCELLED")
 """How a job ends that did not fail: well, or as somebody wished."""
 
-HEADINGS = ("ID", "NAME", "USER", "STATE", "GPUS", "TIME", "EXIT", "IMAGE", "REASON")
 SPARE = ("IMAGE", "EXIT", "TIME", "NAME")
 
 
@@ -25,7 +24,7 @@ def print_jobs(jobs: Sequence[JobView], output: str) -> None:
     if output == "json":
         render.print_json(list(jobs))
     elif output == "name":
-        render.print_names([job.id for job in jobs])
+        render.print_names([job.ref for job in jobs])
     else:
         print_mixed(jobs, [])
 
@@ -33,7 +32,7 @@ def print_jobs(jobs: Sequence[JobView], output: str) -> None:
 def print_mixed(jobs: Sequence[JobView], arrays: Sequence[ArrayView]) -> None:
     """Print a table of jobs; arrays have a line each, where their ids are among the jobs'."""
     now = datetime.now(UTC)
-    rows = [(job.id, _row(job, now)) for job in jobs]
+    rows = [(job.id, row(job, now)) for job in jobs]
     if arrays:
         rows += [(array.id, _array_row(array)) for array in arrays]
         rows.sort(key=lambda row: row[0])
@@ -56,25 +55,11 @@ def print_short(jobs: Sequence[JobView], output: str) -> None:
     if output != "table":
         print_jobs(jobs, output)
     elif any(job.exit_code is not None for job in jobs):
-        ended = [(label(job), job.name, job.word, job.exit_code, why(job)) for job in jobs]
+        ended = [(job.ref, job.name, job.word, job.exit_code, why(job)) for job in jobs]
         render.print_table(("ID", "NAME", "STATE", "EXIT", "REASON"), ended)
     else:
-        rows = [(label(job), job.name, job.word, why(job)) for job in jobs]
+        rows = [(job.ref, job.name, job.word, why(job)) for job in jobs]
         render.print_table(("ID", "NAME", "STATE", "REASON"), rows)
-
-
-def _row(job: JobView, now: datetime) -> tuple[object, ...]:
-    return (
-        label(job),
-        job.name,
-        job.user,
-        job.word,
-        gpus(job),
-        _time(job, now),
-        job.exit_code,
-        job.image,
-        why(job),
-    )
 
 
 def _array_row(array: ArrayView) -> tuple[object, ...]:
@@ -98,11 +83,3 @@ def tally(counts: Mapping[str, int]) -> str:
     if done := sum(ended.values()):
         parts.append(f"{done} done" + (f" ({failed} failed)" if failed else ""))
     return ", ".join(parts) or "empty"
-
-
-def _time(job: JobView, now: datetime) -> str | None:
-    """How long it has run or did run; for one that waits, how long it has waited."""
-    if job.outcome and not job.started_at:
-        return None
-    end = moment(job.ended_at) if job.ended_at else now
-    return since(job.started_at or job.submitted_at, end) if end else None

@@ -27,6 +27,7 @@ def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]
         event.started_at,
         now.wall,
     )
+    world.started.append(job.id)
     job.idle_since = job.deadline = job.warn_at = job.kill_at = None
     attempt = world.attempts[job.id]
     attempt.container_id, attempt.started_at = event.container_id, event.started_at
@@ -192,7 +193,7 @@ def _complete(
     actions: list[Action] = [RemoveContainer(job.id, job.attempt, name)]
     if leases := world.leases.get(job.id):
         uuids = tuple(lease.slice.uuid for lease in leases)
-        actions.append(ProveIdle(job.id, job.attempt, name, attempt.container_id, uuids))
+        actions.append(ProveIdle(job.id, job.attempt, name, attempt.container_id, uuids, job.ref))
     else:
         world.release_cpu(job, now.wall)
         actions += _leave_if_free(world, job, ev.SlicesIdle, now)

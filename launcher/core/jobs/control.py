@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 
 from launcher.core.jobs import admission, images
-from launcher.core.jobs.submit import check_limit, left_of, limit_without, missed_of
+from launcher.core.jobs.dependencies import missed_of, take_up
+from launcher.core.jobs.submit import check_limit, limit_without
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, SignalAttempt
 from launcher.core.model.job import Job, Outcome, Owner, Reason, State
@@ -58,7 +59,7 @@ def signal(world: World, event: ev.SignalAsked, now: ev.Now) -> list[Action]:
     """Send a running job a signal."""
     job = _live(world, event.job)
     if job.state is not State.RUNNING:
-        raise StaleRequest(f"job {job.id} is {job.state.value}, it cannot be signalled")
+        raise StaleRequest(f"job {job.ref} is {job.state.value}, it cannot be signalled")
     name = world.attempts[job.id].container_name
     return [SignalAttempt(job.id, name, event.signal)]
 
@@ -68,7 +69,7 @@ def check_changes(world: World, job_id: int) -> None:
     job = world.jobs.get(job_id)
     if job is not None and job.changes >= MOST_CHANGES:
         raise NotAllowed(
-            f"job {job_id} was held, released, edited or requeued {MOST_CHANGES} times",
+            f"job {job.ref} was held, released, edited or requeued {MOST_CHANGES} times",
             fix="Cancel it, and submit it again.",
         )
 
@@ -91,7 +92,7 @@ def requeue(world: World, event: ev.RequeueAsked, now: ev.Now) -> list[Action]:
     job = _live(world, event.job)
     if job.state not in (State.STARTING, State.RUNNING) or job.stopping:
         state = "being stopped" if job.stopping else job.state.value
-        raise StaleRequest(f"job {job.id} is {state}: only a running job can be requeued")
+        raise StaleRequest(f"job {job.ref} is {state}: only a running job can be requeued")
     move(world, job, ev.RequeueAsked, job.state, now, f"by uid {event.uid}")
     job.again, job.stop_asked = f"requeued by uid {event.uid}", now.wall
     return stop(world, job, now) if job.state is State.RUNNING else []
@@ -130,7 +131,7 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> Pieces[list[Action
     for number, candidate in enumerate(opened):
         if number % PIECE == 0:
             yield
-        candidate.job.waits_for = left_of(world, candidate.job.depends_on, candidate.after)
+        take_up(world, candidate.job, candidate.after, now)
         world.depend(candidate.job)
         actions += admission.admit(world, candidate.job, now)
     return actions
@@ -167,23 +168,24 @@ def _check_retry(
 ) -> None:
     job = candidate.job
     if world.recent.is_stale(job.id, job.attempt, read_at):
-        raise StaleRequest(f"job {job.id} was just changed or deleted", fix="Try again.")
+        raise StaleRequest(f"job {job.ref} was just changed or deleted", fix="Try again.")
     if job.id in world.jobs or job.state is not State.DONE or job.outcome is None:
-        raise StaleRequest(f"job {job.id} has not ended: only an ended job can be retried")
+        raise StaleRequest(f"job {job.ref} has not ended: only an ended job can be retried")
     if job.element is not None and job.element.array not in arrays:
-        raise StaleRequest(f"job {job.id}: its array has just ended", fix="Try again.")
+        raise StaleRequest(f"job {job.ref}: its array has just ended", fix="Try again.")
     if job.attempt >= MOST_ATTEMPTS:
         raise NotAllowed(
-            f"job {job.id} has had {job.attempt} attempts, {MOST_ATTEMPTS} at most",
+            f"job {job.ref} has had {job.attempt} attempts, {MOST_ATTEMPTS} at most",
             fix="Submit it again.",
         )
     check_possible(world, job.need)
-    missed = missed_of(world, tuple(end for end in candidate.after if end[0].job not in again))
+    known = tuple(end for end in candidate.after if end[0].job not in again)
+    missed = missed_of(world, known, others=len(known) < len(candidate.after))
     if missed is not None:
         raise StaleRequest(
-            f"job {job.id} cannot run again: job {missed[0].job} is {missed[1].value}, "
+            f"job {job.ref} cannot run again: job {missed[0].name} is {missed[1].value}, "
             f"{missed[0].after.value} was required",
-            fix=f"Retry job {missed[0].job} with it, or submit this one without the dependency.",
+            fix=f"Retry job {missed[0].name} with it, or submit this one without the dependency.",
         )
 
 
@@ -225,7 +227,7 @@ def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
     if job.state is State.RUNNING and not job.stopping:
         return _edit_running(world, job, event, limit, now)
     if job.state is not State.PENDING:
-        raise StaleRequest(f"job {job.id} is {job.state.value}: it cannot be edited now")
+        raise StaleRequest(f"job {job.ref} is {job.state.value}: it cannot be edited now")
     if event.hold is False:
         admission.check_release(job, admin=event.admin)
     _check_kind(world, job, event, limit)
@@ -271,12 +273,12 @@ def _edit_running(
     world: World, job: Job, event: ev.EditAsked, limit: float | None, now: ev.Now
 ) -> list[Action]:
     if (event.priority, event.need, event.hold) != (None, None, None):
-        raise StaleRequest(f"job {job.id} is RUNNING: only its time limit can be changed")
+        raise StaleRequest(f"job {job.ref} is RUNNING: only its time limit can be changed")
     before = job.time_limit
     longer = before is not None and (limit is None or limit > before)
     if longer and not event.admin:
         raise NotAllowed(
-            f"job {job.id} runs with a limit of {before:g} s: its owner may only shorten it",
+            f"job {job.ref} runs with a limit of {before:g} s: its owner may only shorten it",
             fix="Ask an admin to extend it.",
         )
     move(world, job, ev.EditAsked, State.RUNNING, now, _changes_text(event, limit))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from launcher.core.jobs import admission
+from launcher.core.jobs import admission, dependencies
+from launcher.core.jobs.dependencies import missed_of
 from launcher.core.jobs.stored_size import sizes_of
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
 from launcher.core.model.arrays import Array
-from launcher.core.model.job import Dependency, Element, Job, Outcome, Reason
+from launcher.core.model.job import ALONE, After, Dependency, Element, Job, Reason
 from launcher.core.model.need import need_of
 from launcher.core.model.pieces import PIECE, Pieces, whole
 from launcher.core.policy import policy, validate
@@ -18,7 +20,8 @@ from launcher.core.scheduling.feasibility import check_possible
 from launcher.core.scheduling.memory_share import memory_for
 from launcher.core.world.pending_queue import Lane, lane_for
 from launcher.core.world.world import World
-from launcher.errors import LauncherError, NotAllowed, StaleRequest
+from launcher.errors import LauncherError, NotAllowed
+from launcher.indices import element
 from launcher.spec.job_spec import JobSpec
 from launcher.spec.times import moment
 
@@ -53,9 +56,9 @@ def submit_in_pieces(
     queued = yield from _queue(world, event, sizes, now)
     actions: list[Action] = []
     for number, (job, new) in enumerate(zip(queued, event.jobs, strict=True), start=1):
-        missed = missed_of(world, new.after)
+        missed = missed_of(world, new.after, others=bool(new.beside))
         if missed is not None:
-            actions += admission.never(world, job, *missed, now)
+            actions += dependencies.never(world, job, *missed, now)
         else:
             actions += admission.admit(world, job, now)
         if number % PIECE == 0:
@@ -74,7 +77,7 @@ def _queue(
         job = _job(world, world.next_id, new, event, now)
         job.kept_bytes = size
         job.depends_on = _depends_on(event, new, first, arrays)
-        job.waits_for = left_of(world, job.depends_on, new.after)
+        dependencies.take_up(world, job, new.after, now)
         if new.element is not None:
             place = new.element
             job.element = Element(arrays[place.array].id, place.index, place.values)
@@ -99,7 +102,7 @@ def _check(world: World, event: ev.Submitted, stored_bytes: int) -> Pieces[None]
     for number, new in enumerate(event.jobs):
         if number % PIECE == 0:
             yield
-        waits += len(new.beside) + len(new.after)
+        waits += len(new.beside) + len(new.after) + new.spec.singleton
         try:
             if new.spec is not checked:  # array elements often share a spec
                 _check_spec(world, new.spec, person)
@@ -112,7 +115,7 @@ def _check(world: World, event: ev.Submitted, stored_bytes: int) -> Pieces[None]
             if len(event.jobs) > 1:
                 refused.message = f"{new.spec.name}: {refused.message}"
             raise
-    yield from admission.check_cycles(event.jobs)
+    yield from dependencies.check_cycles(event.jobs)
     more = quota.SubmitSize(len(event.jobs), (yield from _lanes(world, event)), stored_bytes, waits)
     quota.check_submit(world, event.owner, event.groups, more, admin=event.admin)
 
@@ -175,51 +178,22 @@ def _new_arrays(world: World, event: ev.Submitted) -> list[Array]:
 def _depends_on(
     event: ev.Submitted, new: ev.NewJob, first: int, arrays: list[Array]
 ) -> tuple[Dependency, ...]:
-    """Return all dependencies of a new job; of an array, all of its elements."""
-    beside = []
-    for place, after in new.beside:
-        element = event.jobs[place].element
-        beside.append(Dependency(arrays[element.array].id if element else first + place, after))
-    return tuple(dict.fromkeys([*beside, *(dependency for dependency, _ in new.after)]))
+    """Return all dependencies of a new job.
 
-
-def left_of(
-    world: World,
-    depends_on: tuple[Dependency, ...],
-    after: tuple[tuple[Dependency, Outcome | None], ...],
-) -> dict[Dependency, None]:
-    """Return the dependencies that have not ended; ``after`` has the stored outcomes of some."""
-    outcomes = dict(after)
-    left = (d for d in depends_on if d not in outcomes or end_of(world, d, outcomes[d]) is None)
-    return dict.fromkeys(left)
-
-
-def end_of(world: World, dependency: Dependency, outcome: Outcome | None) -> Outcome | None:
-    """Return the outcome of a job or array, None if it has not ended.
-
-    ``outcome`` is the stored outcome. Raises ``StaleRequest`` if that is too old.
+    An element of an array means all of them, but for those that mean the element itself.
     """
-    live = world.jobs.get(dependency.job)
-    if live is not None:
-        return live.outcome
-    if dependency.job in world.arrays:
-        return None
-    if outcome is None:
-        raise StaleRequest(
-            f"job {dependency.job} has just ended", fix="Try again: its end is known then."
-        )
-    return outcome
-
-
-def missed_of(
-    world: World, after: tuple[tuple[Dependency, Outcome | None], ...]
-) -> tuple[Dependency, Outcome] | None:
-    """Return a dependency that has already ended with another outcome than required."""
-    for dependency, recorded in after:
-        outcome = end_of(world, dependency, recorded)
-        if outcome is not None and not dependency.after.holds(outcome):
-            return dependency, outcome
-    return None
+    result: list[Dependency] = []
+    for beside in new.beside:
+        place = event.jobs[beside.job].element
+        if place is None:
+            result.append(replace(beside, job=first + beside.job))
+        elif beside.after in (After.CORR, After.START):
+            ref = element(arrays[place.array].id, place.index)
+            result.append(replace(beside, job=first + beside.job, ref=ref))
+        else:
+            result.append(replace(beside, job=arrays[place.array].id))
+    alone = [ALONE] if new.spec.singleton else []
+    return tuple(dict.fromkeys([*result, *(dependency for dependency, _ in new.after), *alone]))
 
 
 def _planned(world: World, new: ev.NewJob, event: ev.Submitted, now: ev.Now) -> Job:

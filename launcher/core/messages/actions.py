@@ -111,6 +111,8 @@ class ProveIdle:
     container_name: str
     container_id: str | None
     uuids: tuple[str, ...]
+    ref: str
+    """The name by which people know the job: for messages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from launcher.core.model.arrays import Array, ArrayTemplate
-from launcher.core.model.job import After, Dependency, ImageKey, Job, Outcome, Owner
+from launcher.core.model.job import Dependency, ImageKey, Job, Outcome, Owner
 from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import JobSpec
 
@@ -23,16 +23,17 @@ class NewElement:
 class NewJob:
     """A checked spec, its serialised form for the store, and which pull it shares.
 
-    ``beside`` are jobs of the same submit by their place in it that must end first, ``after`` are
+    ``beside`` are jobs of the same submit, by their place in it, that must end first, ``after`` are
     others with how they ended, None for those that have not. With ``element`` it is one of an
     array: it is stored as its array's template and its values, and its ``document`` is empty. A
-    place in ``beside`` that is an element means its whole array.
+    place in ``beside`` that is an element means its whole array; with ``after`` and ``aftercorr``
+    it means that element.
     """
 
     spec: JobSpec
     document: str = field(repr=False)
     image: ImageKey
-    beside: tuple[tuple[int, After], ...] = ()
+    beside: tuple[Dependency, ...] = ()
     after: tuple[tuple[Dependency, Outcome | None], ...] = ()
     element: NewElement | None = None
 

@@ -61,7 +61,7 @@ def _reasons_to_wait(world: World, op: LayoutOp) -> list[str]:
     """
     states = [world.slices[uuid] for uuid in op.changing if uuid in world.slices]
     waits_for = [s for s in states if op.busy.waits or (op.busy.cancels and s.lease is not None)]
-    reasons = users_of(waits_for)
+    reasons = users_of(world, waits_for)
     if states and world.engine_down:
         reasons.append(unknown_users(world.engine_down))
     if op.busy.waits and (unknown := _unknown(world, op)) is not None:
@@ -247,7 +247,7 @@ def _next_round(
     if {(s.kind, s.gpu_uuid) for s in op.done} & {(s.kind, s.gpu_uuid) for s in steps}:
         return _failed(world, op, "MIG mode was not switched on", now)
     states = going(world, gpu_plans, op.wishes)
-    users = users_of(states)
+    users = users_of(world, states)
     if states and blind is not None:
         world.engine_down = blind
         users.append(unknown_users(blind))

@@ -127,23 +127,23 @@ def standing_on(world: World, gpu_uuid: str) -> list[StandingInstance]:
     for (uuid, gi), instance in world.instances.items():
         if uuid == gpu_uuid:
             on = [s for s in world.slices.values() if (s.slice.gpu_uuid, s.slice.gi) == (uuid, gi)]
-            busy = next((text for s in on if (text := user_of(s)) is not None), None)
+            busy = next((text for s in on if (text := user_of(world, s)) is not None), None)
             cut = world.cuts.get((uuid, gi))
             place = Place(instance.profile_id, instance.placement.start, cut or ())
             standing_instances.append(StandingInstance(place, gi, busy, bare=cut is None))
     return sorted(standing_instances, key=lambda s: (s.place.start, s.gi))
 
 
-def user_of(state: SliceState) -> str | None:
+def user_of(world: World, state: SliceState) -> str | None:
     """Return a slice's user as half a sentence, None if it is unused."""
     if state.lease is not None:
-        return f"{state.slice.uuid} is used by job {state.lease.job}"
+        return f"{state.slice.uuid} is used by job {world.ref(state.lease.job)}"
     return f"{state.slice.uuid} {state.foreign}" if state.foreign else None
 
 
-def users_of(states: Sequence[SliceState]) -> list[str]:
+def users_of(world: World, states: Sequence[SliceState]) -> list[str]:
     """Return the users of these slices, as half sentences."""
-    return [text for state in states if (text := user_of(state)) is not None]
+    return [text for state in states if (text := user_of(world, state)) is not None]
 
 
 def under_way(op: LayoutOp) -> str:
@@ -175,7 +175,7 @@ def start(world: World, event: ev.LayoutAsked, now: ev.Now) -> LayoutOp:
     op = LayoutOp(
         world.next_layout, event.verb, event.request, event.owner, now.wall, targets, event.busy
     )
-    reasons = users_of(states)
+    reasons = users_of(world, states)
     if (active := world.active_layout) is not None:
         reasons.append(under_way(active))
     op.message = f"waits: {'; '.join(reasons)}" if reasons else None
@@ -256,7 +256,7 @@ def _check_users(world: World, states: Sequence[SliceState], busy: Busy) -> None
         )
     ours = [state for state in states if state.lease is not None]
     others = [state for state in states if state.lease is None]
-    in_the_way = users_of([*([] if busy.cancels else ours), *others])
+    in_the_way = users_of(world, [*([] if busy.cancels else ours), *others])
     if in_the_way and not busy.waits:
         raise StaleRequest(
             f"{'; '.join(in_the_way)}: nothing was changed",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from launcher.indices import element
 from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import Retries, SignalBefore
 
@@ -74,20 +75,44 @@ class After(Enum):
     OK = "afterok"
     NOT_OK = "afternotok"
     ANY = "afterany"
+    #: It must have started, or ended without a start.
+    START = "after"
+    #: As OK, of the element with the same index.
+    CORR = "aftercorr"
+    #: Of no certain job: those of the same user and name that were there before must have ended.
+    SINGLETON = "singleton"
 
     def holds(self, outcome: Outcome) -> bool:
         """Whether an end like this is what was waited for."""
-        if self is After.ANY:
+        if self in (After.ANY, After.START):
             return True
-        return (outcome is Outcome.COMPLETED) is (self is After.OK)
+        return (outcome is Outcome.COMPLETED) is (self is not After.NOT_OK)
 
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """Another job that must have ended first, and how."""
+    """Another job that must have ended or started first, and how.
+
+    With ``either`` one of the job's dependencies suffices. ``delay`` are the seconds after a start,
+    ``since`` is when the job started (seconds since 1970) if it had ended when it was asked for.
+    ``ref`` is the name by which people know the other job, if that is not its id.
+    """
 
     job: int
     after: After = After.OK
+    either: bool = field(default=False, compare=False)
+    delay: float = field(default=0.0, compare=False)
+    since: float | None = field(default=None, compare=False)
+    ref: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        """The name by which people know the other job."""
+        return self.ref or str(self.job)
+
+
+ALONE = Dependency(0, After.SINGLETON)
+"""The dependency of a job that runs as the only one of its user and name."""
 
 
 _NOTHING: dict[Dependency, None] = {}
@@ -101,6 +126,11 @@ class Element:
     array: int
     index: int
     values: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    @property
+    def ref(self) -> str:
+        """The name by which people know the element: ``42[0]``."""
+        return element(self.array, self.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +228,11 @@ class Job:
     def order(self) -> tuple[int, int]:
         """The place among the jobs of one user: priority, then first come first served."""
         return (-self.priority, self.id)
+
+    @property
+    def ref(self) -> str:
+        """The name by which people know the job: its id; of an element of an array ``42[0]``."""
+        return str(self.id) if self.element is None else self.element.ref
 
     @property
     def index(self) -> int | None:

@@ -67,13 +67,18 @@ def _images(value: Any) -> tuple[str, ...]:
     return tuple(p if "/" in p or p == "*" else f"{p}/*" for p in value)
 
 
+def is_closed(path: str) -> bool:
+    """Whether a path belongs to the system, and is never a root of mounts."""
+    return any(f"{path}/".startswith(f"{closed}/") for closed in _CLOSED)
+
+
 def _root(text: str) -> MountRoot:
     path, colon, mode = text.partition(":")
     if colon and mode not in ("ro", "rw"):
         raise ValueError(f"{mode!r} is not a valid mode: write ro or rw")
     if not path.startswith("/") or posixpath.normpath(path) != path or path == "/":
         raise ValueError(f"{path!r} must be an absolute path of a directory below /")
-    if any(f"{path}/".startswith(f"{closed}/") for closed in _CLOSED):
+    if is_closed(path):
         raise ValueError(f"{path!r} belongs to the system and cannot be mounted")
     if "{" in path.replace("{user}", ""):
         raise ValueError(f"{path!r}: only {{user}} is replaced in it")

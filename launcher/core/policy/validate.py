@@ -202,6 +202,10 @@ def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:
     if idle is not None:
         yield 0 < idle <= YEAR, "idle_timeout: must be more than 0 and at most a year"
         yield spec.gpus.kind != "none", "idle_timeout: a job without a GPU has no use"
+    yield (
+        not spec.depends_any or spec.depends_on,
+        "depends_any: there is no job in `depends_on` that could suffice",
+    )
     if warn is not None:
         valid = _SIGNAL.fullmatch(warn.name) and warn.name not in ("SIGKILL", "SIGSTOP")
         yield valid, f"signal: {warn.name!r} is not a signal that a job can be warned with"

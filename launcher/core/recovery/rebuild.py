@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from launcher.core.jobs import admission, attempts
+from launcher.core.jobs import attempts, dependencies
 from launcher.core.jobs.stored_size import document_bytes
 from launcher.core.messages import events as ev
 from launcher.core.messages.changes import Quarantine
 from launcher.core.model.gpu import Slice
 from launcher.core.model.ids import container_name
-from launcher.core.model.job import ImageKey, Job, Outcome, Owner, Reason, State, wall_of
+from launcher.core.model.job import (
+    ALONE,
+    After,
+    ImageKey,
+    Job,
+    Outcome,
+    Owner,
+    Reason,
+    State,
+    wall_of,
+)
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.slice_state import SliceState
 from launcher.core.world import lifecycle
@@ -93,7 +103,7 @@ class Rebuild:
                 attempts.idle(self.world, ev.SlicesIdle(job.id, job.attempt, ()), self.now)
         for job in [j for j in self.world.jobs.values() if j.state is State.PENDING]:
             self._look_at_waiting(job)
-        admission.settle(self.world, self.now)
+        dependencies.settle(self.world, self.now)
         self._distrust(containers)
         pending = State.PENDING
         self.restored.waiting = [j.id for j in self.world.jobs.values() if j.state is pending]
@@ -147,7 +157,7 @@ class Rebuild:
         self.world.add(job)
         self.world.changes.new_jobs.append((job, container.document))
         self.restored.doubts.append(
-            f"job {job.id}: only image, command and slices of its request are known"
+            f"job {job.ref}: only image, command and slices of its request are known"
         )
         return job
 
@@ -263,17 +273,23 @@ class Rebuild:
             return
         existing = world.jobs.keys() | world.arrays.keys()
         for dependency in tuple(job.waits_for):
-            if dependency.job in existing or any(i == dependency.job for i, _ in world.ended):
+            if dependency == ALONE or dependency.job in existing:
+                other = world.jobs.get(dependency.job)
+                ran = other is not None and other.state in (State.RUNNING, State.COMPLETING)
+                if dependency.after is After.START and ran:
+                    world.started.append(dependency.job)
+                continue
+            if any(number == dependency.job for number, _ in world.ended):
                 continue
             other = self.ended(dependency.job)
             if other is not None and other.outcome is not None:
                 world.ended.append((other.id, other.outcome))
                 continue
             job.held = Reason.JOB_HELD_ADMIN
-            job.message = f"it waits for job {dependency.job}, which is unknown"
+            job.message = f"it waits for job {dependency.name}, which is unknown"
             del job.waits_for[dependency]
             world.note(job, self.now.wall, "rebuilt", job.message)
-            self.restored.doubts.append(f"job {job.id} is held: {job.message}")
+            self.restored.doubts.append(f"job {job.ref} is held: {job.message}")
 
     def _distrust(self, containers: Iterable[FoundContainer]) -> None:
         """Trust no slice without proof if NVML does not show a container's slices (I10)."""

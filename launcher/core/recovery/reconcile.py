@@ -101,6 +101,8 @@ def _prove_again(world: World, job: Job) -> list[Action]:
     attempt = world.attempts[job.id]
     uuids = tuple(lease.slice.uuid for lease in world.leases.get(job.id, ()))
     return [
-        ProveIdle(job.id, job.attempt, attempt.container_name, attempt.container_id, uuids),
+        ProveIdle(
+            job.id, job.attempt, attempt.container_name, attempt.container_id, uuids, job.ref
+        ),
         RemoveContainer(job.id, job.attempt, attempt.container_name),
     ]

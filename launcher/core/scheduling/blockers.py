@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from launcher.core.messages.events import Now
-from launcher.core.model.job import MOST_TOLD, Job, Reason
+from launcher.core.model.job import MOST_TOLD, After, Dependency, Job, Reason
 from launcher.core.model.slice_state import Having
+from launcher.core.world.namesakes import in_front_alone
 from launcher.core.world.world import World
 from launcher.imageref import registry_of
 from launcher.spec.gpus import GpuRequest
@@ -25,9 +26,9 @@ class Blocker:
     jobs: tuple[int, ...] = ()
 
 
-def behind(need: GpuRequest, ahead: tuple[int, ...]) -> Blocker:
+def behind(world: World, need: GpuRequest, ahead: tuple[int, ...]) -> Blocker:
     """Return the blocker that jobs in front need the same slices."""
-    jobs = ", ".join(str(i) for i in ahead[:3]) + (" and more" if len(ahead) > 3 else "")
+    jobs = ", ".join(map(world.ref, ahead[:3])) + (" and more" if len(ahead) > 3 else "")
     return Blocker(Reason.PRIORITY, str(need), f"in front: job {jobs}", ahead)
 
 
@@ -54,7 +55,7 @@ def utc_text(at: float) -> str:
 
 def own_blockers(world: World, job: Job, now: Now) -> Iterator[Blocker]:
     """Yield the job's own reasons that keep it out of the queue."""
-    release = f"`launch release {job.id}`"
+    release = f"`launch release {job.ref}`"
     if job.held is Reason.NEVER_STARTED:
         tried = f"{job.never_started} starts failed before the container ran: {job.message}"
         yield Blocker(job.held, f"a start that works, and {release}", tried)
@@ -67,14 +68,31 @@ def own_blockers(world: World, job: Job, now: Now) -> Iterator[Blocker]:
         have = job.message or "the time has not come"
         yield Blocker(Reason.BEGIN_TIME, f"the time {utc_text(job.begin)}", have)
     for dependency in itertools.islice(job.waits_for, MOST_TOLD):
-        other, array = world.jobs.get(dependency.job), world.arrays.get(dependency.job)
-        have = other.state.value if other else "over"
-        if array is not None:
-            have = f"{len(array.live)} of {array.size} have not ended"
-        need = f"{dependency.after.value} of job {dependency.job}"
-        yield Blocker(Reason.DEPENDENCY, need, have, (dependency.job,))
+        yield _dependency_blocker(world, job, dependency)
     if (more := len(job.waits_for) - MOST_TOLD) > 0:
         yield Blocker(Reason.DEPENDENCY, f"{more} other jobs", "they have not ended")
+
+
+def _dependency_blocker(world: World, job: Job, dependency: Dependency) -> Blocker:
+    number, name = dependency.job, dependency.name
+    need = f"{dependency.after.value} of job {name}"
+    if dependency.after is After.SINGLETON:
+        number = in_front_alone(world, job) or job.id
+        name = world.ref(number)
+        need = f"singleton: the end of earlier jobs {job.name} of {job.owner.name}"
+    elif dependency.delay:
+        need = f"after, {dependency.delay / 60:g} minutes since the start of job {name}"
+    elif dependency.after is After.START:
+        need = f"after, the start of job {name}"
+    if dependency.either:
+        need += " (one of several suffices)"
+    other, array = world.jobs.get(number), world.arrays.get(number)
+    have = other.state.value if other else "over"
+    if array is not None:
+        have = f"{len(array.live)} of {array.size} have not ended"
+    if dependency.after is After.SINGLETON:
+        have = f"job {name}: {have}"
+    return Blocker(Reason.DEPENDENCY, need, have, (number,))
 
 
 def turn_blocker(world: World, job: Job) -> Blocker | None:

@@ -153,17 +153,17 @@ class Explainer:
 
     def _in_queue(self, job: Job) -> list[Blocker]:
         world, need = self.world, job.need
-        if need.kind != "none" and (lacking := self._lacking(job)):
+        if need.kind != "none" and (lacking := self.lacking(job)):
             return [lacking]
         over = quota.exceeded(world, job, None)
         if over is not None:
             return [Blocker(Reason.QUOTA, f"{over.need} ({over.whose})", over.have)]
         ahead = self._ahead(job)
         if self.walk.choose(job) is not None:
-            return [] if world.queue.leads(job.id) else [behind(need, ahead)]
+            return [] if world.queue.leads(job.id) else [behind(world, need, ahead)]
         if blocker := self._withheld(job):
             return [blocker]
-        return [behind(need, ahead)] if ahead else [self._busy(job)]
+        return [behind(world, need, ahead)] if ahead else [self._busy(job)]
 
     def _ahead(self, job: Job) -> tuple[int, ...]:
         """Return the first jobs of the lanes in front that want the same slices."""
@@ -181,7 +181,7 @@ class Explainer:
         before = bisect.bisect_left(heads, self.walk.key(job))
         return tuple(job_id for _, _, job_id in heads[:before])
 
-    def _lacking(self, job: Job) -> Blocker | None:
+    def lacking(self, job: Job) -> Blocker | None:
         """Return the blocker if too few slices exist, however long the job waits."""
         fit, count = wanted(self.world, job.need), slices_wanted(self.world, job.need)
         if len(fit) < count:
@@ -218,7 +218,7 @@ class Explainer:
         held_back = [s for s in free if self.walk.withheld_from(job, s.slice.uuid)]
         if held_back:
             jobs = tuple(sorted({self.walk.withheld[s.slice.uuid].job for s in held_back}))
-            names = " and ".join(f"job {i}" for i in jobs)
+            names = " and ".join(f"job {self.world.ref(i)}" for i in jobs)
             seconds = max(self.walk.withheld[s.slice.uuid].seconds for s in held_back)
             have = f"{len(held_back)} free, withheld for {names} for up to {seconds:.0f} s"
             return Blocker(Reason.PRIORITY, need_with_limit(job), have, jobs)
@@ -231,7 +231,7 @@ class Explainer:
         if not holders or world.cpu_slots - world.cpu_used < job.need.count:
             return None
         jobs = tuple(sorted(holder.job for holder, _ in holders))
-        names = " and ".join(f"job {i}" for i in jobs)
+        names = " and ".join(f"job {self.world.ref(i)}" for i in jobs)
         count, seconds = sum(n for _, n in holders), max(holder.seconds for holder, _ in holders)
         have = f"{count} CPU slots free, withheld for {names} for up to {seconds:.0f} s"
         return Blocker(Reason.PRIORITY, need_with_limit(job), have, jobs)

@@ -89,7 +89,7 @@ def _shared(world: World, need: GpuRequest) -> str:
 def _held_otherwise(world: World, need: GpuRequest) -> str:
     """Describe requested UUIDs that were created again while a job holds their earlier slice."""
     sentences = [
-        f"; {s.slice.uuid} {s.unusable}, and job {s.lease.job} has it"
+        f"; {s.slice.uuid} {s.unusable}, and job {world.ref(s.lease.job)} has it"
         for s in world.slices.values()
         if s.lease is not None and s.instead is not None and fits(need, s.instead)
     ]

@@ -88,7 +88,7 @@ def _least_missed(job: Job) -> tuple[int, float]:
 
 
 def _give_way(world: World, victim: Job, job: Job, now: Now) -> list[Action]:
-    why = f"gave way to job {job.id}"
+    why = f"gave way to job {job.ref}"
     move(world, victim, Preempted, State.RUNNING, now, why)
     victim.again, victim.message, victim.stop_asked = why, why, now.wall
     if victim.warn is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from launcher.core.messages.events import InventoryRead
 from launcher.core.model.gpu import Slice
 from launcher.core.model.slice_state import SliceState
+from launcher.core.world.shared_gpus import mark_beside
 from launcher.core.world.world import World
 
 
@@ -45,7 +46,7 @@ def take_inventory(world: World, read: InventoryRead) -> None:
     for uuid, state in world.slices.items():
         state.foreign = None if state.lease else foreign.get(uuid)
     world.mark_drained()
-    world.mark_beside()
+    mark_beside(world.slices.values(), world.ref)
 
 
 def _changed_by(world: World, new: Slice) -> int | None:

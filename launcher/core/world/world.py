@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
 from launcher.core.model.arrays import Array
-from launcher.core.model.gpu import FULL, Gpu, Instance
-from launcher.core.model.job import ImageKey, Job, Outcome, State, wall_of
+from launcher.core.model.gpu import Gpu, Instance
+from launcher.core.model.job import After, ImageKey, Job, Outcome, State, wall_of
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.own_image import OwnImage
@@ -22,8 +22,10 @@ from launcher.core.model.reservation import Reservation
 from launcher.core.model.slice_state import ImageState, SliceState
 from launcher.core.model.use import Use, charged, weight
 from launcher.core.policy.settings import Settings
+from launcher.core.world.namesakes import Namesakes
 from launcher.core.world.pending_queue import Aside, Lane, PendingQueue, lane_of
 from launcher.core.world.recent import RecentEnds
+from launcher.core.world.shared_gpus import mark_beside
 from launcher.core.world.usage import rate_of
 from launcher.spec.gpus import GpuRequest
 
@@ -85,6 +87,9 @@ class World:
     """Job id -> the pending jobs that wait for its end."""
     ended: list[tuple[int, Outcome]] = field(default_factory=list)
     """Ends that have not been passed to the dependents yet."""
+    started: list[int] = field(default_factory=list)
+    """The jobs whose starts have not been passed to the dependents yet."""
+    namesakes: Namesakes = field(default_factory=Namesakes)
     live: Counter[int] = field(default_factory=Counter)
     """Number of each user's live jobs, by uid."""
     stored_bytes: Counter[int] = field(default_factory=Counter)
@@ -135,6 +140,11 @@ class World:
         """Number of CPU slots in use."""
         return sum(self.jobs[job_id].need.count for job_id in self.cpu_running)
 
+    def ref(self, job_id: int) -> str:
+        """Return the name by which people know a job: ``42[0]`` for an element that is live."""
+        job = self.jobs.get(job_id)
+        return str(job_id) if job is None else job.ref
+
     def layout_of(self, gpu_uuid: str) -> LayoutOp | None:
         """Return the open layout change of a GPU."""
         return next((op for op in self.layouts.values() if gpu_uuid in op.gpus), None)
@@ -168,6 +178,7 @@ class World:
             self.named.update(dependency.job for dependency in job.depends_on)
             self.count_kind(job, 1)
         self.jobs[job.id] = job
+        self.namesakes.add(job)
         self._names[job.owner.uid] = job.owner.name
         if job.element is not None:
             self.arrays[job.element.array].add(job.id)
@@ -195,9 +206,12 @@ class World:
             del kinds[lane]
 
     def depend(self, job: Job) -> None:
-        """Index the jobs whose ends a job waits for."""
+        """Index the jobs whose ends or starts a job waits for."""
         for dependency in job.waits_for:
-            self.dependents.setdefault(dependency.job, set()).add(job.id)
+            if dependency.after is After.SINGLETON:
+                heapq.heappush(self.begins, (0.0, job.id))  # once all jobs are here
+            else:
+                self.dependents.setdefault(dependency.job, set()).add(job.id)
 
     def activate(self, job: Job) -> None:
         """Record that a job holds slices, or a CPU slot."""
@@ -226,6 +240,8 @@ class World:
         self.aside.discard(job.id)
         if self.jobs.pop(job.id, None) is not None:
             self._count_no_more(job)
+        if job.element is None:
+            self.namesakes.discard(job)
         self._forget_attempt(job)
         self.leases.pop(job.id, None)
         self.stories.pop(job.id, None)
@@ -238,6 +254,7 @@ class World:
             if array.outcome is not None:
                 self.ended.append((array.id, array.outcome))
                 del self.arrays[array.id]
+                self.namesakes.discard(job)
 
     def _forget_attempt(self, job: Job) -> None:
         """Drop a job's live attempt, with the boot in which it ran."""
@@ -289,7 +306,7 @@ class World:
         state = self.slices[lease.slice.uuid]
         state.lease = None
         if state.lost:
-            self.mark_beside()
+            mark_beside(self.slices.values(), self.ref)
         self.leases[lease.job].remove(lease)
         self.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
         if quarantine is not None:
@@ -372,24 +389,6 @@ class World:
         """Record when the grace period of a job that is being stopped ends (CLOCK_BOOTTIME)."""
         job.kill_at = at_boot
         heapq.heappush(self.alarms, (at_boot, job.id))
-
-    def mark_beside(self) -> None:
-        """Keep a GPU whole while a part of it is leased, and its parts while the GPU is (I15).
-
-        Both exist only if MIG mode was switched during a lease.
-        """
-        held: dict[tuple[str, bool], Lease] = {}
-        for state in self.slices.values():
-            if state.lease is not None:
-                held[state.slice.gpu_uuid, state.slice.profile == FULL] = state.lease
-        for state in self.slices.values():
-            result = held.get((state.slice.gpu_uuid, state.slice.profile != FULL))
-            state.beside = None
-            if result is not None:
-                state.beside = (
-                    f"cannot be used while job {result.job} has {result.slice.uuid} "
-                    f"({result.slice.profile}) of the same GPU"
-                )
 
     def why_silent(self, gpu_uuid: str) -> str | None:
         """Return why a GPU does not answer, None if it does.

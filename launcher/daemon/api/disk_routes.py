@@ -1,4 +1,4 @@
-"""The routes for what users have on disk: jobs, caches, images that they loaded."""
+"""The routes for disk space: what jobs and caches have, and emptying a cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pwd
 
 from launcher import wire
 from launcher.core.jobs.disk_use import cache_limit, job_limit
-from launcher.daemon.api.handlers import own_images
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.route import get, post
 from launcher.daemon.loop import audit_log
@@ -64,16 +63,5 @@ def _uid_of(name: str) -> int:
 
 ROUTES = (
     get("/v1/disk", disk, list[wire.UserDisk], costly=True),
-    post(
-        "/v1/images/load",
-        own_images.load,
-        None,
-        wire.OwnImageView,
-        own_images.NAME,
-        raw=True,
-        costly=True,
-    ),
-    get("/v1/images/own", own_images.listed, list[wire.OwnImageView]),
-    post("/v1/images/remove", own_images.remove, wire.RemoveImageRequest, wire.OwnImageView),
     post("/v1/cache/clear", clear_cache, wire.ClearCacheRequest, wire.ClearCacheReply, costly=True),
 )

@@ -147,7 +147,8 @@ IN_PATHS = {
     for parameter in (
         Parameter(
             "ref",
-            "A job, array or element: 12, 12[3], 10-20, last, or the name of one of your jobs. "
+            "A job, array or element: 12, 12[3], last, or a name: your newest job of that name. "
+            "An array means all of it, 10-20 the jobs and arrays with these ids. "
             "Of /v1/slices: a MIG or GPU UUID, or a GPU's index.",
             _NOT_EMPTY,
             _text,

@@ -12,7 +12,7 @@ from launcher import wire
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Job
 from launcher.daemon import doctor
-from launcher.daemon.api import disk_routes, history_routes, layout_routes
+from launcher.daemon.api import disk_routes, history_routes, image_routes, layout_routes
 from launcher.daemon.api.handlers import (
     control,
     images,
@@ -27,7 +27,7 @@ from launcher.daemon.api.handlers import (
 )
 from launcher.daemon.api.handlers.context import Context, must_own
 from launcher.daemon.api.http import request_bodies
-from launcher.daemon.api.query_params import RESUMED, TIMEOUT, flag, number, page_size, texts
+from launcher.daemon.api.query_params import RESUMED, TIMEOUT, flag, number, page_size, text, texts
 from launcher.daemon.api.route import NOTICE, Access, Route, get, post
 from launcher.daemon.users.identity import Caller
 from launcher.errors import NoSuchJob, UserError
@@ -39,9 +39,11 @@ async def _submit(context: Context, caller: Caller, request: web.Request) -> Any
     context.limiter.jobs(caller, submit.count_of(body.jobs), dry_run=body.dry_run)
     warning = context.log_use.warning(caller.owner, admin=caller.admin)
     groups = await submit.groups_notice(context, caller, body.jobs)
-    if notices := [text for text in (warning, groups) if text is not None]:
+    notices = [text for text in (warning, groups) if text is not None]
+    reply = await submit.submit(context, caller, body, notices)
+    if notices:
         request[NOTICE] = "; ".join(notices)
-    return await submit.submit(context, caller, body)
+    return reply
 
 
 async def _wait(context: Context, caller: Caller, ref: str, *, seconds: float) -> wire.JobView:
@@ -70,10 +72,11 @@ async def _logs(
     spec = await context.spec(job.id) if job.on_host else None
     if spec is not None and spec.foreground:
         raise UserError(
-            f"job {job.id} ran in the foreground of its client, which has its output: it has no log"
+            f"job {job.ref} ran in the foreground of its client, which has its output: "
+            "it has no log"
         )
     if attempt is not None and not 0 < attempt <= job.attempt:
-        raise NoSuchJob(f"job {job.id} has no attempt {attempt}; it had {job.attempt}")
+        raise NoSuchJob(f"job {job.ref} has no attempt {attempt}; it had {job.attempt}")
     resume = _resume(job, **resumed)
     query = streams.LogQuery(attempt, follow=follow, tail=tail, since_ns=since_ns, resume=resume)
     return streams.log_frames(context, job, query)
@@ -93,7 +96,7 @@ def _resume(
         return None
     resume = streams.Resume(*position, skip=skip or 0)
     if not 0 < resume.attempt <= job.attempt:
-        raise UserError(f"job {job.id} has no attempt {resume.attempt}; it had {job.attempt}")
+        raise UserError(f"job {job.ref} has no attempt {resume.attempt}; it had {job.attempt}")
     return resume
 
 
@@ -129,6 +132,11 @@ LOG = (
 DRAIN = flag("drain", "Start nothing more, and stay until nothing runs.")
 MOST = number("most", "How many at most.")
 NOW = flag("now", "Kill running jobs without their grace period.", "at_once")
+FILTERS = (
+    text("user", "Only this user's: a name, a uid, or me."),
+    text("state", "Only those in these states, or with these outcomes: pending,failed."),
+    text("name", "Only those whose names match this pattern with * and ?."),
+)
 REFS = texts("ref", "The jobs that are meant.", "refs")
 
 ADMIN, OWNER = Access.ADMIN, Access.OWNER
@@ -138,13 +146,14 @@ RESERVATION, RESERVATIONS = wire.ReservationView, list[wire.ReservationView]
 ROUTES: tuple[Route, ...] = (
     *disk_routes.ROUTES,
     *history_routes.ROUTES,
+    *image_routes.ROUTES,
     *layout_routes.ROUTES,
     get("/v1/status", jobs.status, wire.Status),
     get("/v1/doctor", doctor.checks, CHECKS, costly=True),
     post("/v1/doctor/fix", doctor.fix, None, CHECKS, access=ADMIN),
     post("/v1/stop", _stop, None, wire.Status, DRAIN, access=ADMIN),
     get("/v1/slices", jobs.slices, list[wire.SliceView]),
-    get("/v1/jobs", jobs.list_jobs, JOBS, ALL, REFS, AFTER, MOST, costly=True),
+    get("/v1/jobs", jobs.list_jobs, JOBS, ALL, REFS, AFTER, MOST, *FILTERS, costly=True),
     post(
         "/v1/jobs", _submit, wire.SubmitRequest, JOBS, status=201, costly=True, large=True, raw=True
     ),

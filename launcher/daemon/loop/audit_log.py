@@ -23,7 +23,7 @@ from launcher.core.policy.policy import VERSION
 from launcher.daemon.loop.committer import Committer
 from launcher.daemon.users.usernames import known_name
 from launcher.errors import InternalError, LauncherError, NotAllowed, TooMany
-from launcher.indices import ranges
+from launcher.indices import refs
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class AuditEntry:
     role: str
     route: str
     changing: bool
-    jobs: list[int] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
     detail: str = ""
     written: bool = False
     policy_version: int = VERSION
@@ -59,7 +59,7 @@ class AuditEntry:
         """Record the event loop's decision."""
         if isinstance(event, ev.Submitted):
             self.changing = self.changing and not event.dry_run
-            self.jobs = [job.id for job in reply if isinstance(job, Job)]
+            self.jobs = [job for job in reply if isinstance(job, Job)]
 
     def line(self, at: float, outcome: str = "ok", detail: str | None = None) -> AuditLine:
         """Return its line; ``at`` is seconds since 1970."""
@@ -70,12 +70,17 @@ class AuditEntry:
             user=self.owner.name,
             role=self.role,
             route=self.route,
-            jobs=_cut(ranges(sorted(set(self.jobs)))) if self.jobs else "",
+            jobs=_cut(refs(map(_place, self.jobs))),
             outcome=outcome,
             detail=_cut(self.detail if detail is None else detail),
             count=1,
             policy_version=self.policy_version,
         )
+
+
+def _place(job: Job) -> tuple[int, tuple[int, int] | None]:
+    place = job.element
+    return job.id, None if place is None else (place.array, place.index)
 
 
 _PRESENT: ContextVar[AuditEntry | None] = ContextVar("request", default=None)
@@ -86,7 +91,7 @@ def present() -> AuditEntry | None:
     return _PRESENT.get()
 
 
-def about(jobs: Iterable[int] = (), detail: str = "") -> None:
+def about(jobs: Iterable[Job] = (), detail: str = "") -> None:
     """Record the jobs that the current request concerns, and what it does to them."""
     entry = _PRESENT.get()
     if entry is not None:

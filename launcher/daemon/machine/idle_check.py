@@ -128,7 +128,7 @@ class IdleCheck:
             if left:
                 clock.sleep(POLL_SECONDS)
         for uuid, why in left.items():
-            text = f"not proven free {PROOF_SECONDS:g} s after job {action.job} ended: {why}"
+            text = f"not proven free {PROOF_SECONDS:g} s after job {action.ref} ended: {why}"
             post(SliceStuck(action.job, action.attempt, uuid, text))
 
     def _is_empty(self, container_id: str) -> bool:

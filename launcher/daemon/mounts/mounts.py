@@ -16,6 +16,7 @@ from launcher.config.settings import Config
 from launcher.core.model.ids import container_prefix
 from launcher.core.policy.policy import Person, PolicyInput, root_of
 from launcher.daemon.mounts.container_directories import Place, inside
+from launcher.daemon.mounts.root_links import resolved
 from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.users.identity import gids_of
 from launcher.engine.containers import Containers
@@ -73,7 +74,7 @@ def are_pinned(request: PolicyInput) -> bool:
 
 
 def mounts_of(request: PolicyInput, places: Sequence[Place]) -> list[MountRequest]:
-    """Return the mounts to pin: each below its root, read-only if the root is.
+    """Return the mounts to pin: each below its root, read-only if the root is. Blocks.
 
     ``places`` are directories of the container that must exist in its mounts.
     """
@@ -84,7 +85,7 @@ def mounts_of(request: PolicyInput, places: Sequence[Place]) -> list[MountReques
             path = os.path.relpath(bind.source, root.path)
             read_only = bind.read_only or root.read_only
             mount_requests.append(
-                MountRequest(root.path, path, read_only, tuple(inside(bind, places)))
+                MountRequest(resolved(root.path), path, read_only, tuple(inside(bind, places)))
             )
     return mount_requests
 

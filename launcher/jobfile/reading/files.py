@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from launcher.errors import JobFileError
 from launcher.jobfile.compose.services import Picked
+from launcher.jobfile.reading.batch_script import check_script
 from launcher.jobfile.reading.jobs import MOST_PROBLEMS, read_jobs
 from launcher.jobfile.reading.keys import Around
 from launcher.jobfile.values.nodes import MAX_BYTES, SMALLER, read_node
@@ -73,6 +74,7 @@ def read_text(data: bytes, file: str, around: Around) -> tuple[list[JobSpec], li
         raise JobFileError(
             "the file is not UTF-8 text", file=file, line=line, column=column
         ) from error
+    check_script(text, file)
     return read_jobs(read_node(text, file), around)
 
 

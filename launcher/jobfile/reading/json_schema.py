@@ -14,6 +14,8 @@ from typing import Any, get_args
 from launcher.interpolation import KEY
 from launcher.jobfile.reading.keys import JOB, SCHEDULE
 from launcher.jobfile.values.retry_spec import MOST_RETRIES
+from launcher.jobfile.values.waiting import COMPOSE
+from launcher.spec.conditions import CONDITIONS
 from launcher.spec.gpus import GpuCapability
 from launcher.spec.job_spec import ULIMITS, ArrayRequest, JobSpec
 from launcher.spec.plain_fields import PLAIN_FIELDS
@@ -29,8 +31,9 @@ _CONDITION = {
     "type": "object",
     "properties": {
         "condition": {
-            "enum": ["service_completed_successfully", "afterok", "afternotok", "afterany"]
-        }
+            "enum": [*COMPOSE, *CONDITIONS],
+        },
+        "delay": _DURATION,
     },
     "additionalProperties": False,
 }
@@ -162,7 +165,7 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "stop_grace_period": ("Time between stop signal and kill; 10s if absent.", _DURATION),
     "pull_policy": ("When to pull the image; missing if absent.",
                     {"enum": ["always", "missing", "never", "if_not_present"]}),
-    "depends_on": ("What must end first: jobs of this file by name, others by id (12, 12[3]).",
+    "depends_on": ("What must end or start first: jobs of this file, or others by id (12, 12[3]).",
                    {"oneOf": [_TEXT, {"type": "array", "items": _WORD},
                               {"type": "object", "additionalProperties": _CONDITION}]}),
     "array": ("Indices of an array's elements, and how many run at once: 0-99, 1,3,5, 0-9:2%4.",
@@ -173,6 +176,8 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "max_parallel": ("How many of an array or a matrix run at once.", _PARALLEL),
     "begin": ("It starts no earlier: 2026-12-01T02:00 (local), 16:00, tomorrow, +2h.", _TEXT),
     "hold": ("It waits until it is released.", {"type": "boolean"}),
+    "depends_any": ("One of `depends_on` suffices.", {"type": "boolean"}),
+    "singleton": ("It waits for the end of your earlier jobs of this name.", {"type": "boolean"}),
     "priority": ("Higher goes first; 50 if absent.",
                  {"type": "integer", "minimum": 0, "maximum": 1000}),
     "time_limit": ("The job is stopped after this: 4h, 90m, [D-]HH:MM:SS.", _DURATION),

@@ -349,6 +349,8 @@ SCHEDULE: dict[str, tuple[str, Read]] = {
     "time_limit": ("time_limit", _by("time_limit", _limit)),
     "begin": ("begin", _by("begin", parse_begin)),
     "hold": ("hold", lambda node, around: boolean(node, "`hold`")),
+    "depends_any": ("depends_any", lambda node, around: boolean(node, "`depends_any`")),
+    "singleton": ("singleton", lambda node, around: boolean(node, "`singleton`")),
     "retries": ("retries", lambda node, around: read_retries(node)),
     "signal": ("signal", lambda node, around: read_signal(node)),
     "idle_timeout": ("idle_timeout", _by("idle_timeout", _limit)),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from launcher.jobfile.values.names import is_name
 from launcher.jobfile.values.nodes import Items, Mapping, Node
 from launcher.jobfile.values.scalars import entries, items, parsed, string, unknown
+from launcher.jobfile.values.units import parse_duration
 from launcher.jobfile.values.waiting import condition, is_job
+from launcher.spec.conditions import parse_condition
 
 
 def read_depends_on(node: Node) -> dict[str, str]:
@@ -31,8 +33,23 @@ def _job(node: Node, label: str) -> str:
 def _condition(node: Node) -> str:
     keys = {key.text: (key, value) for key, value in entries(node, "a dependency")}
     for key, _ in keys.values():
-        if key.text != "condition":
-            raise unknown(key, ["condition"], "a dependency")
-    if "condition" not in keys:
-        return "afterok"
-    return parsed(keys["condition"][1], "`condition`", condition)
+        if key.text not in ("condition", "delay"):
+            raise unknown(key, ["condition", "delay"], "a dependency")
+    how = "afterok"
+    if "condition" in keys:
+        how = parsed(keys["condition"][1], "`condition`", condition)
+    if "delay" not in keys:
+        return how
+    key, value = keys["delay"]
+    if how != "after":
+        raise key.error("`delay` goes with `condition: after`: it counts from the other's start")
+    return parsed(value, "`delay`", _delay)
+
+
+def _delay(text: str) -> str:
+    minutes, seconds = divmod(parse_duration(text), 60)
+    if seconds:
+        raise ValueError(f"'{text}' is not a number of whole minutes: write 10m or 2h")
+    how = f"after+{minutes:.0f}"
+    parse_condition(how)
+    return how

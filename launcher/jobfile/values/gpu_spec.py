@@ -2,13 +2,16 @@
 
 ``1g.6gb``, ``1g.6gb:2``, ``full``, ``full:2``, ``all``, ``none``, ``MIG-<uuid>``, ``GPU-<uuid>``
 (several with commas), ``10g`` or ``10gb`` (the number in a profile's name), ``10GiB`` or
-``10240MiB`` (NVML's figure). Raises ``ValueError`` with a message for people.
+``10240MiB`` (NVML's figure), and Docker's ``device=MIG-<uuid>``. Raises ``ValueError`` with a
+message for people.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import get_args
 
 from launcher.jobfile.values.units import parse_count
@@ -18,6 +21,7 @@ PROFILE = re.compile(r"(?:\d{1,2}c\.)?\d{1,2}g\.\d{1,4}gb(?:[+-][a-z0-9.]{1,16})
 UUID = re.compile(r"(?:MIG|GPU)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _MEMORY = re.compile(r"(\d{1,7})\s*(gb?|gib|mib)", re.ASCII)
 _PREFIX = re.compile(r"(?:mig|gpu)-", re.ASCII)
+_INDEX = re.compile(r"\d+(?::\d+)?", re.ASCII)
 _HOW = "write a profile (1g.6gb), a memory size (10g), full, all, none or a MIG- or GPU- UUID"
 
 
@@ -28,9 +32,14 @@ def parse_spec(text: str) -> GpuRequest:
     (2, 10240)
     """
     word = text.strip()
-    lower = word.lower()
     if len(word) > 4096:
         raise ValueError("the GPU request is too long")
+    spec, capabilities = _as_docker_has_it(word)
+    return replace(_request(spec), capabilities=capabilities)
+
+
+def _request(word: str) -> GpuRequest:
+    lower = word.lower()
     if lower in ("none", "all"):
         return GpuRequest(kind="none" if lower == "none" else "all")
     if _PREFIX.match(lower):
@@ -128,9 +137,40 @@ def check_has_gpus(request: GpuRequest) -> None:
         raise ValueError("the job has no GPU that could be idle: ask for one, or leave this out")
 
 
+def _as_docker_has_it(text: str) -> tuple[str, tuple[GpuCapability, ...]]:
+    """Return the SPEC of what ``docker run --gpus`` takes, and the driver's capabilities.
+
+    Docker reads a line of CSV: ``"device=MIG-…"``, ``all,driver=…``; fields with commas are in
+    quotes. Other texts are returned as they are.
+    """
+    if "=" not in text and '"' not in text:
+        return text, ()
+    try:
+        fields = [part for part in next(csv.reader([text]), []) if part.strip()]
+    except csv.Error as error:
+        raise ValueError(f"'{text[:60]}' is not a valid GPU request: {error}") from None
+    asked: list[str] = []
+    capabilities: list[str] = []
+    for part in fields:
+        key, equals, value = part.strip().partition("=")
+        if not equals or key in ("device", "count"):
+            asked.append(value if equals else key)
+        elif key == "capabilities":
+            capabilities += [word.strip() for word in value.split(",")]
+        elif (key, value) != ("driver", "nvidia"):
+            raise ValueError(f"'{part[:60]}' is not a part of a GPU request: {_HOW}")
+    spec = ",".join(asked)
+    if "device=" in text and any(_INDEX.fullmatch(word) for word in spec.split(",")):
+        raise ValueError(
+            f"'{text[:60]}': slices are not named by index here, which another layout gives to"
+            " others: write device=MIG-... (`launch slices` shows the UUIDs), or a profile (1g.6gb)"
+        )
+    if not spec:
+        raise ValueError(f"'{text[:60]}' does not say which or how many: {_HOW}")
+    return spec, check_capabilities(capabilities)
+
+
 def _explain(word: str) -> str:
     if re.fullmatch(r"\d+", word, re.ASCII):
         return f"'{word}' does not say of what: write 1g.6gb:{word}, full:{word} or {word}g"
-    if word.lower().startswith("device="):
-        return f"'{word}': GPUs are not named by index here: {_HOW}"
     return f"'{word[:60]}' is not a valid GPU request: {_HOW}"

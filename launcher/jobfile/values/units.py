@@ -16,6 +16,7 @@ MAX_BYTES = 1 << 50
 
 _PARTS = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d{1,4}):(\d{2}):(\d{2})", re.ASCII)
+_DAYS = re.compile(r"(\d+)-(\d{1,2})(:\d{2})?", re.ASCII)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _SHORT_CLOCK = re.compile(r"(\d+):(\d{2})", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII)
@@ -25,7 +26,7 @@ _ULIMIT = re.compile(r"-1|\d{1,18}", re.ASCII)
 
 
 def parse_duration(text: str, most: float = MAX_SECONDS) -> float:
-    """Return the seconds of ``4h``, ``90m``, ``1h30m``, ``2d`` or ``[D-]HH:MM:SS``.
+    """Return the seconds of ``4h``, ``90m``, ``1h30m``, ``2d``, ``[D-]HH:MM:SS`` or ``D-HH[:MM]``.
 
     >>> parse_duration("1h30m"), parse_duration("1-00:00:30")
     (5400.0, 86430.0)
@@ -33,6 +34,8 @@ def parse_duration(text: str, most: float = MAX_SECONDS) -> float:
     word = text.strip().lower()
     if len(word) > 32:
         raise ValueError(f"'{word[:32]}…' is not a valid duration: {_HOW}")
+    if days := _DAYS.fullmatch(word):  # Slurm's
+        word = f"{word}:00" if days[3] else f"{word}:00:00"
     seconds = _clock_seconds(word) if ":" in word else _part_seconds(word)
     if seconds > most:
         years = round(most / MAX_SECONDS)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from launcher.jobfile.values.units import parse_duration
+from launcher.spec.conditions import CONDITIONS, parse_condition
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-CONDITIONS = {
-    "service_completed_successfully": "afterok",
-    "afterok": "afterok",
-    "afternotok": "afternotok",
-    "afterany": "afterany",
-}
-"""Compose's word and Slurm's, to what the daemon is asked."""
+COMPOSE = {"service_completed_successfully": "afterok", "service_started": "after"}
+"""Compose's words, to what the daemon is asked."""
 
 
 _FROM_NOW = re.compile(
@@ -26,16 +24,29 @@ _FROM_NOW = re.compile(
 )
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
 _TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?", re.ASCII)
+_OF_DAY = {"midnight": "00:00", "noon": "12:00"}
 _JOB = re.compile(r"\d{1,18}(?:\[\d{1,10}\])?", re.ASCII)
+_SLURM_ELEMENT = re.compile(r"(\d{1,18})_(\d{1,10})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What a job waits for, as the fields of a job have it."""
+
+    depends_on: dict[str, str]
+    depends_any: bool = False
+    singleton: bool = False
 
 
 def condition(word: str) -> str:
     """Return the condition of a word; ``ValueError`` names those there are."""
-    if word in ("service_started", "service_healthy"):
-        raise ValueError(f"'{word}' is for services; a job waits for the other's end: afterok")
+    if word == "service_healthy":
+        raise ValueError("'service_healthy' is for services, jobs have no health: write after")
+    word = COMPOSE.get(word, word)
     if word not in CONDITIONS:
-        raise ValueError(f"'{word[:40]}' is not known: write {', '.join(CONDITIONS)}")
-    return CONDITIONS[word]
+        known = ", ".join((*COMPOSE, *CONDITIONS))
+        raise ValueError(f"'{word[:40]}' is not known: write {known}")
+    return word
 
 
 def is_job(text: str) -> bool:
@@ -43,26 +54,55 @@ def is_job(text: str) -> bool:
     return _JOB.fullmatch(text) is not None
 
 
-def parse_dependency(text: str) -> dict[str, str]:
+def parse_dependency(text: str) -> Waits:
     """Return what Slurm's ``afterok:12:13,afterany:14`` asks; ``12`` alone means afterok.
 
-    ``12[3]`` is one element of an array, ``12`` all of it.
+    ``12[3]`` is one element of an array, ``12`` all of it. ``after:12+10`` is ten minutes after the
+    start of 12, ``singleton`` the end of earlier jobs of the same name. With ``?`` instead of the
+    commas one of them suffices.
 
-    >>> parse_dependency("afterok:12:13,afterany:14[3]")
+    >>> parse_dependency("afterok:12:13,afterany:14[3]").depends_on
     {'12': 'afterok', '13': 'afterok', '14[3]': 'afterany'}
     """
+    if "?" in text and "," in text:
+        raise ValueError("a dependency has commas (all of them) or ? (one of them), not both")
+    parts = [part.strip() for part in re.split("[,?]", text)]
+    others = [part for part in parts if part != "singleton"]
+    if "?" in text and len(others) < len(parts):
+        raise ValueError("singleton cannot be one of several (?): write it with a comma")
     result: dict[str, str] = {}
-    for part in text.split(","):
-        words = part.strip().split(":")
-        plain = words[0][:1].isdecimal()
-        how, jobs = ("afterok", words) if plain else (condition(words[0]), words[1:])
-        if not jobs or not all(is_job(job) for job in jobs):
-            raise ValueError(
-                f"'{part[:40]}' names no job: write afterok:12, afterok:12:13,"
-                " or afterok:12[3] for one element of an array"
-            )
-        result |= dict.fromkeys(jobs, how)
-    return result
+    for part in others:
+        for job, how in _jobs_of(part):
+            if job in result:
+                raise ValueError(f"'{text[:80]}' names {job} twice")
+            result[job] = how
+    return Waits(result, "?" in text, len(others) < len(parts))
+
+
+def _jobs_of(part: str) -> Iterator[tuple[str, str]]:
+    """Yield (job, condition) of ``afterok:12:13``, one part of a dependency."""
+    words = part.split(":")
+    plain = words[0][:1].isdecimal()
+    how, jobs = ("afterok", words) if plain else (condition(words[0]), words[1:])
+    if not jobs:
+        raise ValueError(_no_job(part))
+    for word in jobs:
+        job, plus, minutes = word.partition("+")
+        job = _SLURM_ELEMENT.sub(r"\1[\2]", job) if _SLURM_ELEMENT.fullmatch(job) else job
+        if not is_job(job):
+            raise ValueError(_no_job(part))
+        if plus and how != "after":
+            raise ValueError(f"'{part[:40]}': minutes (+{minutes[:10]}) go with after:{job}")
+        delayed = f"{how}{plus}{minutes}"
+        parse_condition(delayed)
+        yield job, delayed
+
+
+def _no_job(part: str) -> str:
+    return (
+        f"'{part[:40]}' names no job: write afterok:12, afterok:12:13,"
+        " or afterok:12[3] for one element of an array"
+    )
 
 
 def parse_begin(text: str, now: datetime | None = None) -> str:
@@ -91,6 +131,14 @@ def parse_begin(text: str, now: datetime | None = None) -> str:
     return _rfc3339(result)
 
 
+def parse_end(text: str) -> str:
+    """As ``parse_begin``; a time of day is returned as it is: which day is told by the begin."""
+    word = text.strip().lower()
+    if word in _OF_DAY or _TIME_OF_DAY.fullmatch(word):
+        return word
+    return parse_begin(text)
+
+
 def _relative(word: str, now: datetime) -> datetime | None:
     from datetime import timedelta
 
@@ -109,7 +157,7 @@ def _named(word: str, now: datetime) -> datetime | None:
 
     if word in ("today", "tomorrow"):  # sbatch: the present time of that day
         return in_utc(now.replace(tzinfo=None) + timedelta(days=word == "tomorrow"))
-    word = {"midnight": "00:00", "noon": "12:00"}.get(word, word)
+    word = _OF_DAY.get(word, word)
     if not _TIME_OF_DAY.fullmatch(word):
         return None
     at = time.fromisoformat(word.zfill(5) if word.count(":") == 1 else word.zfill(8))

@@ -108,7 +108,13 @@ def _retries_text(retries: Retries | None) -> str | None:
 def _dependencies_text(dependencies: Iterable[Dependency]) -> str:
     if not dependencies:
         return "[]"
-    return json.dumps([[d.job, d.after.value] for d in dependencies])
+    return json.dumps([_dependency_values(d) for d in dependencies])
+
+
+def _dependency_values(d: Dependency) -> list[Any]:
+    """Return a dependency as a list; what most do not have is left out."""
+    values = [d.job, d.after.value]
+    return [*values, int(d.either), d.delay, d.ref] if d.either or d.delay or d.ref else values
 
 
 class JobReader:
@@ -175,7 +181,13 @@ class JobReader:
 def _dependencies(text: str) -> tuple[Dependency, ...]:
     if text == "[]":
         return ()
-    return tuple(Dependency(job, After(how)) for job, how in json.loads(text))
+    return tuple(_dependency(*values) for values in json.loads(text))
+
+
+def _dependency(
+    job: int, how: str, either: int = 0, delay: float = 0.0, ref: str = ""
+) -> Dependency:
+    return Dependency(job, After(how), either=bool(either), delay=delay, ref=ref)
 
 
 def _element(v: Row) -> Element:

@@ -110,7 +110,8 @@ def detail() -> dict[str, Any]:
 
 
 def test_show_tells_all_of_a_job(stub: StubDaemon, launch: Launch) -> None:
-    stub.on("GET", "/v1/jobs/train", Json(detail()))
+    stub.on("GET", "/v1/jobs", Json([job_view()]))
+    stub.on("GET", "/v1/jobs/12", Json(detail()))
     result = launch("show", "train")
     assert result.code == 0
     for text in (

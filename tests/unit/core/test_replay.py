@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import pytest
 
 from launcher.core.messages import events as ev
-from launcher.core.model.job import After, Dependency, Job, State
+from launcher.core.model.job import ALONE, After, Dependency, Job, State
 from launcher.core.model.reservation import Reservation
 from launcher.core.policy.settings import HOUR, Settings
 from launcher.core.replay import Replay, idle_copy, runtimes
 from launcher.spec.job_spec import JobSpec, SignalBefore
-from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, mig, moment_text, profile
+from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, moment_text, profile
 
 
 def play(machine: Machine, **medians: float) -> Replay:
@@ -168,3 +169,37 @@ def test_an_alarm_between_two_numbers_of_the_other_clock_does_not_stop_the_repla
         (job,) = machine.submit(profile(), time_limit=600.1, signal=SignalBefore("SIGUSR1", 33.3))
         machine.run(job)
         assert spans(play(machine, job=600.0), machine)[job.id] == (0, 600)
+
+
+def test_a_replay_knows_starts_delays_and_jobs_that_run_alone() -> None:
+    machine = Machine(slices=[], cpu_slots=8)
+    (first,) = machine.submit(CPU, time_limit=100.0)
+    waits = (Dependency(first.id, After.START, delay=60.0), None)
+    spec = JobSpec("job", IMAGE.reference, CPU, time_limit=10.0)
+    new = [
+        ev.NewJob(spec, "{}", IMAGE, after=(waits,)),
+        ev.NewJob(dataclasses.replace(spec, name="a", singleton=True), "{}", IMAGE),
+        ev.NewJob(dataclasses.replace(spec, name="a", singleton=True), "{}", IMAGE),
+    ]
+    machine.tell(ev.Submitted(ALICE, tuple(new)))
+    replay = Replay(machine.world, machine.time, runtimes(machine.world, {}))
+    replay.run()
+    began = {ran.job.id: round(ran.start - machine.time.wall) for ran in replay.ran}
+    assert began == {first.id: 0, first.id + 1: 60, first.id + 2: 0, first.id + 3: 10}
+
+
+def test_an_idle_copy_keeps_who_runs_alone_and_one_of_several_that_is_done() -> None:
+    machine = Machine(slices=[], cpu_slots=8)
+    first, second = machine.submit(CPU, CPU, time_limit=10.0, hold=True)
+    both = tuple((Dependency(job.id, After.OK, either=True), None) for job in (first, second))
+    spec = JobSpec("a", IMAGE.reference, CPU, singleton=True)
+    machine.tell(ev.Submitted(ALICE, (ev.NewJob(spec, "{}", IMAGE, after=both),)))
+    job = machine.world.jobs[second.id + 1]
+    waits = {ids: list(_waits(machine, [first, second, job], ids)) for ids in (1, 2)}
+    assert waits == {1: [], 2: [dependency for dependency, _ in both]}
+
+
+def _waits(machine: Machine, jobs: list[Job], others: int) -> list[Dependency]:
+    """Return what the last waits for in a copy with so many of the others, but for itself."""
+    copied = idle_copy(machine.world, [*jobs[:others], jobs[-1]])
+    return [d for d in copied.jobs[jobs[-1].id].waits_for if d != ALONE]

@@ -79,7 +79,7 @@ def _tell(forecasts: Sequence[Forecast]) -> None:
     for each in forecasts:
         if each.never:
             more = " and more" if len(each.never) > MOST_IDS else ""
-            ids = ", ".join(str(job) for job in each.never[:MOST_IDS])
+            ids = ", ".join((each.never_refs or list(map(str, each.never)))[:MOST_IDS])
             sentence = (
                 "1 job never starts" if len(each.never) == 1 else f"{len(each.never)} never start"
             )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from launcher.cli.output import render, terminal
 from launcher.cli.output.charts.timeline import BEST, by_lane, short, ticks
+from launcher.wire import ref_of
 
 if TYPE_CHECKING:
     from launcher.wire import Forecast
@@ -69,7 +70,7 @@ def speaks_utf8(encoding: str | None) -> bool:
 def rows_of(forecast: Forecast) -> list[Row]:
     """Return what is on each lane of a forecast."""
     return [
-        Row(lane.label, [Bar(run.start, run.end, str(run.job)) for run in runs])
+        Row(lane.label, [Bar(run.start, run.end, ref_of(run.job, run.array)) for run in runs])
         for lane, runs in by_lane(forecast)
     ]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from launcher.cli.output import terminal
 from launcher.cli.output.charts.timeline import BEST, by_lane, packed, short, ticks
+from launcher.wire import ref_of
 
 if TYPE_CHECKING:
     from launcher.wire import Forecast, LaneView, Run
@@ -126,13 +127,14 @@ def _bar(run: Run, lane: LaneView, top: int, thick: int, total: float, color: st
     left = _x(run.start, total)
     wide = max(_x(run.end, total) - left, 0.5)
     when = f"{short(round(run.start))} to {short(round(run.end))}"
-    title = f"job {run.job} {run.name or ''} of {run.user}, {when}, on {lane.label}"
+    ref = ref_of(run.job, run.array)
+    title = f"job {ref} {run.name or ''} of {run.user}, {when}, on {lane.label}"
     yield (
         f'<rect class="job" x="{left:.2f}" y="{top}" width="{wide:.2f}" height="{thick}"'
         f' fill="{color}"><title>{_text(" ".join(title.split()))}</title></rect>'
     )
-    if thick >= ROW and wide > len(str(run.job)) * LETTER + 6:
-        yield _words(round(left, 2) + 4, top + 14, str(run.job), "id")
+    if thick >= ROW and wide > len(ref) * LETTER + 6:
+        yield _words(round(left, 2) + 4, top + 14, ref, "id")
 
 
 def _x(seconds: float, total: float) -> float:

@@ -6,25 +6,17 @@ import functools
 
 import click
 
-from launcher.cli.input import params
 from launcher.cli.input.bulk import each
-from launcher.cli.input.common import connect, output_option
+from launcher.cli.input.common import JOBS, connect, output_option
+from launcher.cli.input.selection import selection
 from launcher.cli.output import terminal
 from launcher.cli.output.job_tables import print_short
 from launcher.client import Client
 from launcher.wire import JobView
 
-STATES = ("pending", "starting", "running", "completing")
 
-
-@click.command("cancel", short_help="End jobs.")
-@click.option("--user", type=params.TEXT, metavar="me|NAME", help="Only this user's.")
-@click.option(
-    "--state", type=click.Choice(STATES, case_sensitive=False), help="Only those in this state."
-)
-@click.option(
-    "--name", type=params.TEXT, metavar="GLOB", help="Only those of such a name: 'train-*'."
-)
+@click.command("cancel", short_help="End jobs.", epilog=JOBS)
+@selection(live=True)
 @click.option("--now", is_flag=True, help="Kill running jobs without their grace period.")
 @output_option
 @click.argument("refs", nargs=-1, metavar="[JOB]...")
@@ -41,8 +33,7 @@ def command(
     A running job gets its stop signal, and is killed after its grace period. A second `launch
     cancel`, --now, and an admin's cancel of another user's job kill it at once.
 
-    JOB is an id, a range such as 10-20, `last`, or a name; the id of an array means all of it,
-    12[3] and 12[0-9] its elements. Without JOB, all of your jobs that pass --user, --state and
+    Without JOB, all of your jobs that pass --user, --state and
     --name are meant: an admin's are everybody's, unless --user says whose.
     """
     if user is None and state is None and name is None:

@@ -6,7 +6,7 @@ import click
 
 from launcher.cli.input import params
 from launcher.cli.input.bulk import each
-from launcher.cli.input.common import output_option
+from launcher.cli.input.common import JOBS, output_option
 from launcher.spec.gpus import GpuRequest
 from launcher.wire import EditRequest
 
@@ -23,7 +23,7 @@ def _limit(text: str) -> float:
 LIMIT = params.Parsed("time", _limit)
 
 
-@click.command("edit", short_help="Change jobs that wait.")
+@click.command("edit", short_help="Change jobs that wait.", epilog=JOBS)
 @click.option("--priority", type=params.PRIORITY, help="0 to 50 for everybody; higher goes first.")
 @click.option(
     "-t", "--time", "time_limit", type=LIMIT, metavar="LIMIT", help="Time limit: 4h, 90m, none."
@@ -40,11 +40,7 @@ def command(
     hold: bool | None,
     output: str,
 ) -> int:
-    """Change jobs that wait; of one that runs only the time limit can be changed.
-
-    JOB is an id, a range such as 10-20, `last`, or a name; the id of an array means all of its
-    elements, 12[3] and 12[0-9] only these.
-    """
+    """Change jobs that wait; of one that runs only the time limit can be changed."""
     request = EditRequest(priority=priority, time_limit=time_limit, gpus=gpus, hold=hold)
     if request == EditRequest():
         raise click.UsageError(

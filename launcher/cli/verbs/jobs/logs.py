@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 import click
 
-from launcher.cli.input.common import connect
+from launcher.cli.input.common import JOBS, connect
 from launcher.cli.input.params import MOMENT
 from launcher.cli.output import terminal
 from launcher.cli.output.escapes import Cleaner
 from launcher.wire import NOTE, STDERR, Frame
 
 
-@click.command("logs", short_help="Print a job's output.")
+@click.command("logs", short_help="Print a job's output.", epilog=JOBS)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="An earlier attempt's.")
@@ -39,6 +39,8 @@ def command(
 
     TIME of --since and --until is a time ago (10m, 2h), or a moment: 2026-12-01T02:00 (local time),
     2026-12-01T02:00:00Z.
+
+    Of an array, name one element: 12[3].
 
     On a terminal, control sequences other than colours are left out; elsewhere every byte is
     passed on.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from launcher.cli.input.bulk import each
-from launcher.cli.input.common import output_option
+from launcher.cli.input.common import JOBS, output_option
 from launcher.client import Client
 
 
-@click.command("release", short_help="Let held jobs go.")
+@click.command("release", short_help="Let held jobs go.", epilog=JOBS)
 @output_option
 @click.argument("refs", nargs=-1, required=True, metavar="JOB...")
 def command(refs: tuple[str, ...], output: str) -> int:

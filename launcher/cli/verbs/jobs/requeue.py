@@ -5,18 +5,17 @@ from __future__ import annotations
 import click
 
 from launcher.cli.input.bulk import each
-from launcher.cli.input.common import output_option
+from launcher.cli.input.common import JOBS, output_option
 from launcher.client import Client
 
 
-@click.command("requeue", short_help="Stop running jobs and queue them again.")
+@click.command("requeue", short_help="Stop running jobs and queue them again.", epilog=JOBS)
 @output_option
 @click.argument("refs", nargs=-1, required=True, metavar="JOB...")
 def command(refs: tuple[str, ...], output: str) -> int:
     """Stop running jobs and queue them again, under their ids.
 
     A job gets its stop signal, is killed after its grace period, and waits for its turn again; it
-    begins anew. JOB is an id, 12[3] or 12[0-9] of an array, a range such as 10-20, `last`, or a
-    name. For jobs that have ended there is `launch retry`.
+    begins anew. For jobs that have ended there is `launch retry`.
     """
     return each(Client.requeue, refs, output)

@@ -7,14 +7,14 @@ import sys
 
 import click
 
-from launcher.cli.input.common import connect, output_option
+from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.output import render, terminal
-from launcher.cli.output.array_details import show_array
-from launcher.cli.output.job_format import element, gpus, matrix, why
+from launcher.cli.output.array_details import is_array, show_array
+from launcher.cli.output.job_format import gpus, matrix, why
 from launcher.cli.output.times import duration
 from launcher.spec.job_spec import JobSpec
 from launcher.spec.plain_fields import PLAIN_FIELDS
-from launcher.wire import AttemptView, JobDetail, JobView
+from launcher.wire import AttemptView, JobDetail
 
 HISTORY = {
     "Granted": "slice granted",
@@ -44,23 +44,24 @@ HISTORY = {
 """Recorded name of an event -> what people read; the JSON output keeps the recorded names."""
 
 
-@click.command("show", short_help="Show all there is to know of one job.")
+@click.command("show", short_help="Show all there is to know of one job.", epilog=JOBS)
 @output_option
 @click.argument("ref", metavar="JOB")
 def command(ref: str, output: str) -> None:
     """Show a job: what was asked, why it waits, its attempts and its history.
 
-    The id of an array shows how many of its elements are in which state, and those that failed, run
-    or wait; 12[3] is one of them.
+    An array shows how many of its elements are in which state, and those that failed, run or wait.
     """
     client = connect()
-    if ref.isdecimal() and show_array(client, ref, output):
+    jobs = client.jobs([ref])
+    if is_array(ref, jobs):
+        show_array(jobs, output)
         return
-    detail = client.show(ref)
+    detail = client.show(jobs[0].id if len(jobs) == 1 else ref)
     if output == "json":
         render.print_json(detail)
     elif output == "name":
-        render.print_names([detail.job.id])
+        render.print_names([detail.job.ref])
     else:
         _print(detail)
 
@@ -96,8 +97,8 @@ def _output(attempt: AttemptView) -> str | None:
 def _job_rows(detail: JobDetail) -> list[tuple[str, object]]:
     job = detail.job
     return [
-        ("id", job.id),
-        ("array", _element(job)),
+        ("id", job.ref),
+        ("matrix", matrix(job.array or {}) or None),
         ("name", job.name),
         ("user", job.user),
         ("state", job.state),
@@ -162,7 +163,7 @@ def _queue_rows(spec: JobSpec) -> list[tuple[str, object]]:
     """Return what the job waits for, how it runs again, is warned and gives way."""
     signal, idle = spec.signal, spec.idle_timeout
     return [
-        ("after", ", ".join(f"{how}:{job}" for job, how in spec.depends_on.items()) or None),
+        ("after", _after(spec)),
         ("retries", _retries(spec)),
         (
             "signal",
@@ -173,15 +174,19 @@ def _queue_rows(spec: JobSpec) -> list[tuple[str, object]]:
     ]
 
 
+def _after(spec: JobSpec) -> str | None:
+    """Return what the job waits for as ``--dependency`` takes it."""
+    parts = []
+    for job, how in spec.depends_on.items():
+        word, plus, minutes = how.partition("+")
+        parts.append(f"{word}:{job}{plus}{minutes}")
+    text = (" ? " if spec.depends_any else ", ").join(parts)
+    return ", ".join([text] * bool(text) + ["singleton"] * spec.singleton) or None
+
+
 def _retries(spec: JobSpec) -> str | None:
     retries = spec.retries
     if retries is None or not retries.max:
         return None
     wait = f", after {duration(retries.backoff)}, then twice as long" if retries.backoff else ""
     return f"up to {retries.max}, on {', '.join(retries.on)}{wait}"
-
-
-def _element(job: JobView) -> str | None:
-    if not job.array:
-        return None
-    return f"{element(job.array)} {matrix(job.array)}".rstrip()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from launcher.cli.input.common import connect, docker_codes, output_option
+from launcher.cli.input.common import JOBS, connect, docker_codes, output_option
 from launcher.cli.input.params import DURATION
 from launcher.cli.output import terminal
 from launcher.cli.output.exit_codes import EXIT_TIMEOUT, exit_status
@@ -18,7 +18,7 @@ from launcher.errors import UserError
 from launcher.wire import JobView
 
 
-@click.command("wait", short_help="Wait until jobs have ended.")
+@click.command("wait", short_help="Wait until jobs have ended.", epilog=JOBS)
 @click.option("--timeout", type=DURATION, metavar="TIME", help="Wait no longer than this (30s).")
 @output_option
 @click.argument("refs", nargs=-1, required=True, metavar="JOB...")

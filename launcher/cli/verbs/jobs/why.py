@@ -10,24 +10,26 @@ from typing import Any
 
 import click
 
-from launcher.cli.input.common import connect, output_option
+from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.output import render, terminal
-from launcher.cli.output.job_format import gpus, label
+from launcher.cli.output.job_format import gpus
+from launcher.cli.output.job_tables import tally
 from launcher.cli.output.times import moment, second, since, span
-from launcher.wire import BlockerView, JobView, Why
+from launcher.wire import BlockerView, JobView, Why, ref_of
 
 GATES = ("GATE", "IS", "REASON", "NEEDS", "THERE IS")
 AHEAD = ("ID", "USER", "STATE", "PRIORITY", "GPUS", "UNTIL")
 
 
-@click.command("why", short_help="Say why a job waits, and when it may start.")
+@click.command("why", short_help="Say why a job waits, and when it may start.", epilog=JOBS)
 @output_option
 @click.argument("ref", metavar="JOB")
 def command(ref: str, output: str) -> None:
     """Say why a job waits: what it must pass to start, who is in the way, when it may start.
 
     What it must pass is shown in order, up to where it is blocked. UNTIL is when a job should end
-    by its time limit. -o name prints the reasons.
+    by its time limit. -o name prints the reasons. Of an array it is the element that is served
+    next.
     """
     why = connect().queue.why(ref)
     if output == "json":
@@ -49,13 +51,16 @@ def document(why: Why) -> dict[str, Any]:
         "blockers": rest["blockers"],
         "estimated_start": why.estimated_start,
     }
-    more = ("earliest_start", "estimate", "gates", "ahead")
+    more = ("earliest_start", "estimate", "gates", "ahead", "array")
     return first | {key: rest[key] for key in more}
 
 
 def _print(why: Why, now: datetime) -> None:
     job = why.job
-    named = f"job {label(job)}{f' {job.name}' if job.name else ''} of {job.user}"
+    if why.array is not None:
+        named = f"array {why.array.id}{f' {job.name}' if job.name else ''} of {job.user}"
+        _line(f"{named}: {tally(why.array.counts)}")
+    named = f"job {job.ref}{f' {job.name}' if job.name else ''} of {job.user}"
     if job.state != "PENDING":
         _line(f"{named} is {job.word}: it does not wait")
         return
@@ -66,7 +71,14 @@ def _print(why: Why, now: datetime) -> None:
     if why.ahead:
         sys.stdout.write("\n")
         rows = [
-            (each.id, each.user, each.state, each.priority, gpus(each), _when(each.until, now))
+            (
+                ref_of(each.id, each.array),
+                each.user,
+                each.state,
+                each.priority,
+                gpus(each),
+                _when(each.until, now),
+            )
             for each in why.ahead
         ]
         render.print_table(AHEAD, rows, ("PRIORITY", "GPUS", "USER"))

@@ -41,7 +41,7 @@ def load(file: str, name: str | None, output: str) -> None:
         raise click.UsageError("give the image a name: --name NAME.")
     client = connect()
     with click.open_file(file, "rb") as stream:
-        image = client.load_image(name or _name_of(file), _pieces(stream))
+        image = client.image.load(name or _name_of(file), _pieces(stream))
     if output == "json":
         render.print_json(image)
     else:
@@ -69,7 +69,7 @@ def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
 @output_option
 def ls(output: str) -> None:
     """List the images that you loaded (admins: that all users loaded)."""
-    images = connect().own_images()
+    images = connect().image.all()
     if output == "json":
         render.print_json(images)
     elif output == "name":
@@ -91,7 +91,7 @@ def rm(images: tuple[str, ...]) -> None:
     """
     client = connect()
     for image in images:
-        sys.stdout.write(f"{terminal.safe(client.remove_image(image).name)}\n")
+        sys.stdout.write(f"{terminal.safe(client.image.remove(image).name)}\n")
 
 
 @command.command("publish", short_help="Make images everybody's (admins).")

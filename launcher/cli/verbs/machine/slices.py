@@ -8,7 +8,7 @@ import click
 
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.output import render, terminal
-from launcher.wire import SliceView
+from launcher.wire import SliceView, ref_of
 
 HEADINGS = ("GPU", "PROFILE", "MEMORY", "STATE", "JOB", "USER", "UUID", "WHY")
 
@@ -44,7 +44,7 @@ def _explain(unusable: Sequence[SliceView], *, known: bool) -> None:
     for each in unusable:
         where = f"{each.profile} on GPU {each.gpu_index}" if each.profile else "unknown"
         since = f" since {each.since}" if each.since else ""
-        user = f", job {each.job}" if each.job is not None else ""
+        user = f", job {_job(each)}" if each.job is not None else ""
         lines = [f"{each.uuid} ({where}{user}): {each.state}{since}", f"  {each.why}"]
         lines += [f"  {each.fix}"] if each.fix else []
         click.echo("\n".join(terminal.safe(line) for line in lines))
@@ -60,7 +60,11 @@ def print_slices(slice_views: Sequence[SliceView], output: str) -> None:
         render.print_table(HEADINGS, [_row(each) for each in slice_views])
 
 
+def _job(each: SliceView) -> str | None:
+    return None if each.job is None else ref_of(each.job, each.array)
+
+
 def _row(each: SliceView) -> tuple[object, ...]:
     memory = f"{each.memory_mib}MiB{' shared' if each.memory_shared else ''}"
     user = each.user
-    return (each.gpu_index, each.profile, memory, each.state, each.job, user, each.uuid, each.why)
+    return (each.gpu_index, each.profile, memory, each.state, _job(each), user, each.uuid, each.why)

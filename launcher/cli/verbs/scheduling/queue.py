@@ -9,9 +9,9 @@ import click
 
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.output import render, terminal
-from launcher.cli.output.job_format import element, gpus
+from launcher.cli.output.job_format import gpus
 from launcher.cli.output.times import duration, since
-from launcher.wire import QueueEntry
+from launcher.wire import QueueEntry, ref_of
 
 HEADINGS = ("POS", "ID", "NAME", "USER", "PRIORITY", "USE", "SHARE", "GPUS", "LIMIT", "WAITS",
             "REASON")  # fmt: skip
@@ -43,7 +43,7 @@ def command(most: int | None, output: str) -> None:
     if output == "json":
         render.print_json(entries)
     elif output == "name":
-        render.print_names([entry.id for entry in entries])
+        render.print_names([ref_of(entry.id, entry.array) for entry in entries])
     else:
         _print(entries)
         if len(entries) >= asked:
@@ -60,7 +60,7 @@ def _print(entries: Sequence[QueueEntry]) -> None:
 def _row(entry: QueueEntry, now: datetime) -> tuple[object, ...]:
     return (
         entry.position,
-        element(entry.array) if entry.array else entry.id,
+        ref_of(entry.id, entry.array),
         entry.name,
         entry.user,
         entry.priority,

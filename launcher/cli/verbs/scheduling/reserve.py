@@ -10,12 +10,13 @@ import click
 from launcher.cli.input import params
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.output.charts.reservation_tables import print_reservations
-from launcher.jobfile.values import gpu_spec
+from launcher.jobfile.values import gpu_spec, waiting
 
 if TYPE_CHECKING:
     from launcher.wire import ReserveRequest
 
 SLICES = params.Parsed("uuid", gpu_spec.parse_uuids)
+END = params.Parsed("time", waiting.parse_end)
 
 
 @click.command("reserve", short_help="Keep slices for a user or a group.")
@@ -34,7 +35,9 @@ SLICES = params.Parsed("uuid", gpu_spec.parse_uuids)
 @click.option(
     "--begin", type=params.BEGIN, metavar="TIME", help="From: 2026-12-01T02:00, or +2h from now."
 )
-@click.option("--end", type=params.BEGIN, metavar="TIME", help="Until then.")
+@click.option(
+    "--end", type=END, metavar="TIME", help="Until then; 06:00 is the first after --begin."
+)
 @click.option("--for", "length", type=params.TIME_LIMIT, metavar="DURATION", help="For this long.")
 @click.option("--cancel", is_flag=True, help="Take the reservation back.")
 @click.option("--list", "listing", is_flag=True, help="Show the reservations (without NAME too).")
@@ -89,7 +92,7 @@ def _request(name: str, wanted: dict[str, Any]) -> ReserveRequest:
         raise _usage("Say when: --begin, and --end or --for, one of them.")
     start = datetime.fromisoformat(wanted["begin"])
     length = wanted["length"]
-    end = datetime.fromisoformat(wanted["end"]) if length is None else start + timedelta(0, length)
+    end = _end(wanted["end"], start) if length is None else start + timedelta(0, length)
     if end <= start:
         raise _usage("--end must be later than --begin.")
     return ReserveRequest(
@@ -102,6 +105,14 @@ def _request(name: str, wanted: dict[str, Any]) -> ReserveRequest:
         profile=None if profile is None else profile.profile or profile.kind,
         count=count or 1,
     )
+
+
+def _end(text: str, start: datetime) -> datetime:
+    """Return the end of a reservation; a time of day is the next one after its start."""
+    try:
+        return datetime.fromisoformat(waiting.parse_begin(text, start))
+    except ValueError as error:
+        raise _usage(f"--end: {error}") from None
 
 
 def _usage(message: str) -> click.UsageError:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from launcher import wire
 from launcher.config.settings import Config
-from launcher.core.model.job import Job
+from launcher.core.model.job import Job, State
 from launcher.core.world.world import World
 from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.api.http.replies import Replies
@@ -45,10 +45,15 @@ from launcher.spec.job_spec import JobSpec
 from launcher.store import Reader
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
-_ELEMENTS = re.compile(r"(\d+)\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]")
+_ELEMENTS = re.compile(r"([^\[\]]+)\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]")
 MAX_ID = 2**53
 MOST_MEANT = 10_000
 """The maximum number of jobs that a range, or all references of a request, may mean."""
+AT_A_TIME = 250
+"""This many jobs are read or shown before other requests get a turn."""
+MOST_LOOKED_AT = 1000
+MOST_SHOWN = 10
+"""The maximum number of jobs that the error for an ambiguous reference names."""
 FIRST_LOOK_SECONDS = 3.0
 
 
@@ -129,22 +134,17 @@ class Context:
         return [result[job.id] or job for job in jobs]
 
     async def resolve(self, ref: str, caller: Caller) -> list[Job]:
-        """Return the jobs that ``12``, ``12[3]``, ``10-20``, ``last`` or a name means for a caller.
+        """Return the jobs that a reference means for a caller: one rule for every request.
 
-        The id of an array means all of its elements. Raises ``NoSuchJob`` if there is no such job,
-        ``UserError`` if the reference is malformed.
+        An id (``12``), ``last`` and a name mean one job; if that is an array, all of its elements.
+        A name means the caller's newest job of that name; for an admin who has none, anybody's.
+        ``12[3]``, ``train[0-9]`` and ``last[0,3]`` are elements of the array, ``10-20`` all jobs
+        and arrays with these ids. Raises ``NoSuchJob`` if there is no such job, ``UserError`` if
+        the reference is malformed.
         """
-        jobs: list[Job]
-        if ref == "last":
-            last = await self.committer.read(Reader.last_of, caller.uid)
-            jobs = [last] if last else []
-            if last and last.element:  # the last submit was an array
-                jobs = await self.committer.read(Reader.elements, last.element.array)
-        elif ref.isascii() and ref.isdecimal():
-            job = await self.find(_number(ref))
-            jobs = [job] if job else await self.committer.read(Reader.elements, _number(ref))
-        elif match := _ELEMENTS.fullmatch(ref):
-            jobs = await self._elements(_number(match[1]), match[2])
+        if match := _ELEMENTS.fullmatch(ref):
+            array = await self._array_of(match[1], caller)
+            jobs = [] if array is None else await self._elements(array, match[2])
         elif "[" in ref:
             raise UserError(
                 f"{ref} names no elements of an array", fix="Write 12[3], 12[0-9] or 12[0,3,7-9]."
@@ -152,12 +152,41 @@ class Context:
         elif match := _RANGE.fullmatch(ref):
             first, last_id = _number(match[1]), _number(match[2])
             jobs = await self._between(first, last_id, None, caller)
+        elif (job := await self._one_of(ref, caller)) is not None:
+            whole = job.element is not None and not _is_id(ref)
+            array = job.element.array if job.element is not None else 0
+            jobs = await self.committer.read(Reader.elements, array) if whole else [job]
         else:
-            owner = None if caller.admin else caller.uid
-            jobs = await self.committer.read(Reader.jobs_named, ref, owner, MOST_MEANT)
+            jobs = await self.committer.read(Reader.elements, _number(ref)) if _is_id(ref) else []
         if not jobs:
             raise await self._missing(ref)
-        return self.latest(jobs)
+        return await self._latest(jobs)
+
+    async def _one_of(self, ref: str, caller: Caller) -> Job | None:
+        """Return the job that an id, ``last`` or a name means; of an array one of its elements."""
+        if _is_id(ref):
+            return await self.find(_number(ref))
+        if ref == "last":
+            return await self.committer.read(Reader.last_of, caller.uid)
+        jobs = await self.committer.read(Reader.jobs_named, ref, caller.uid, 1)
+        if not jobs and caller.admin:
+            jobs = await self.committer.read(Reader.jobs_named, ref, None, 1)
+        return jobs[0] if jobs else None
+
+    async def _array_of(self, ref: str, caller: Caller) -> int | None:
+        """Return the id of the array that ``12``, ``last`` or a name means, None if it is none."""
+        if _is_id(ref):
+            return _number(ref)
+        job = await self._one_of(ref, caller)
+        return None if job is None or job.element is None else job.element.array
+
+    async def _latest(self, jobs: Sequence[Job]) -> list[Job]:
+        """As ``latest``, in steps: other requests run in between."""
+        result: list[Job] = []
+        for first in range(0, len(jobs), AT_A_TIME):
+            result += self.latest(jobs[first : first + AT_A_TIME])
+            await asyncio.sleep(0)
+        return result
 
     def latest(self, jobs: Sequence[Job]) -> list[Job]:
         """Return jobs read from the store as they are now: some may have changed since the read."""
@@ -165,7 +194,7 @@ class Context:
 
     async def _missing(self, ref: str) -> NoSuchJob:
         """Return the error for a reference without a job; for a deleted job it says since when."""
-        if ref.isascii() and ref.isdecimal():
+        if _is_id(ref):
             at = await self.committer.read(Reader.pruned_at, _number(ref))
             if at is not None:
                 day = clock.rfc3339(at)[:10]
@@ -196,14 +225,17 @@ class Context:
         owner = caller.uid if own and not caller.admin else None
         for first, last in merged(spans):
             some = await self._between(first, last, owner, caller)
-            jobs |= {job.id: job for job in self.latest(some)}
+            jobs |= {job.id: job for job in await self._latest(some)}
             must_be_few(len(jobs), caller)
         if not jobs:
             raise NoSuchJob("none of these jobs exists", fix="`launch ps -a` lists your jobs.")
         return [jobs[job_id] for job_id in sorted(jobs)]
 
     async def _between(self, first: int, last: int, owner: int | None, caller: Caller) -> list[Job]:
-        """Return the jobs of a range of ids, of one user or of all; raises ``UserError``."""
+        """Return the jobs and elements of arrays with ids in a range, of one user or of all.
+
+        Raises ``UserError`` if there are too many.
+        """
         most = -1 if caller.admin else MOST_MEANT + 1
         some = await self.committer.read(Reader.jobs_between, first, last, owner, most)
         must_be_few(len(some), caller)
@@ -221,24 +253,48 @@ class Context:
         return list(jobs.values())
 
     async def one_job(self, ref: str, caller: Caller) -> Job:
-        """Return the job that a reference means; of several with a name, the newest.
-
-        Raises ``UserError`` for an array, because it does not name an element.
-        """
+        """Return the job that a reference means; raises ``UserError`` if it means several."""
         jobs = await self.resolve(ref, caller)
-        place = jobs[-1].element
-        if len(jobs) > 1 and place is not None and (ref == "last" or ref == str(place.array)):
-            example = f"{place.array}[{place.index}]"
-            raise UserError(
-                f"{ref} is an array of {len(jobs)} jobs",
-                fix=f"Name one of them, such as {example}; `launch ps {place.array}` lists them.",
-            )
-        return jobs[-1]
+        if len(jobs) > 1:
+            raise several(ref, jobs)
+        return jobs[0]
 
     async def spec(self, job_id: int) -> wire.JobSpec | None:
         """Return the job's request; None if the request or the job is lost."""
         stored = await self.committer.read(Reader.spec, job_id)
         return made_again(stored) if stored is not None else None
+
+
+def several(ref: str, jobs: Sequence[Job]) -> UserError:
+    """Return the error that a reference means several jobs, with those that could be named."""
+    array = array_of(jobs)
+    if array is None or "[" in ref:
+        what = f"{ref} means {len(jobs)} jobs"
+    else:
+        name = "an array" if ref == str(array) else f"array {array},"
+        what = f"{ref} is {name} of {len(jobs)} jobs"
+    first = jobs[:MOST_LOOKED_AT]
+    likely = sorted(first, key=lambda job: job.state in (State.PENDING, State.DONE))  # stable
+    shown = ", ".join(f"{job.ref} ({_word(job)})" for job in likely[:MOST_SHOWN])
+    more = f" and {len(jobs) - MOST_SHOWN} more" if len(jobs) > MOST_SHOWN else ""
+    return UserError(what, fix=f"Name one of them: {shown}{more}; `launch ps {ref}` lists them.")
+
+
+def array_of(jobs: Sequence[Job]) -> int | None:
+    """Return the array of which all of these jobs are elements, None if they are of no one array.
+
+    The elements of an array have successive ids, so the first and the last tell.
+    """
+    arrays = {None if job.element is None else job.element.array for job in (jobs[0], jobs[-1])}
+    return arrays.pop() if len(arrays) == 1 else None
+
+
+def _word(job: Job) -> str:
+    return job.outcome.value if job.outcome else job.state.value
+
+
+def _is_id(ref: str) -> bool:
+    return ref.isascii() and ref.isdecimal()
 
 
 def must_be_few(count: int, caller: Caller) -> None:
@@ -265,7 +321,7 @@ def must_own(job: Job, caller: Caller) -> None:
     """Raise ``NotAllowed`` unless the job is the caller's, or the caller is an admin."""
     if not caller.may_see(job.owner):
         raise NotAllowed(
-            f"job {job.id} belongs to {job.owner.name}, not to {caller.owner.name}",
+            f"job {job.ref} belongs to {job.owner.name}, not to {caller.owner.name}",
             fix="Only its owner and an admin may do this.",
         )
 

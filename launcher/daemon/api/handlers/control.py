@@ -10,20 +10,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from launcher import wire
 from launcher.core.messages import events as ev
 from launcher.core.model.arrays import Array
-from launcher.core.model.job import After, Dependency, Job, Outcome, State
+from launcher.core.model.job import ALONE, After, Dependency, Job, Outcome, State
 from launcher.core.model.need import needed
-from launcher.core.model.patterns import compiled
 from launcher.daemon.api.handlers.context import Context, must_own
 from launcher.daemon.api.handlers.jobs import job_views
 from launcher.daemon.loop import audit_log
 from launcher.daemon.mounts.secret_store import Key
+from launcher.daemon.requests.selection import selection
 from launcher.daemon.users.identity import Caller
 from launcher.errors import NoSuchJob, StaleRequest, UserError
 from launcher.spec.job_spec import secrets_key_of
 from launcher.store import Reader
-
-NAMES_AT_A_TIME = 100
-JOBS_AT_A_TIME = 1000
 
 
 async def cancel(
@@ -34,7 +31,7 @@ async def cancel(
     for job in jobs:
         must_own(job, caller)
     live = [job for job in jobs if job.state is not State.DONE]
-    audit_log.about(job.id for job in live)
+    audit_log.about(live)
     await _cancel(context, caller, live, at_once=at_once)
     return await _now(context, caller, jobs if len(jobs) == 1 else live)
 
@@ -63,31 +60,11 @@ async def cancel_all(
         jobs = await context.resolve_all(request.refs, caller, own=True)
     else:
         jobs = list(context.world.jobs.values())
-    user = caller.owner.name if request.user == "me" else request.user
-    state = (request.state or "").upper()
-    selected: list[Job] = []
-    for number, job in enumerate(jobs):
-        live = job.state is not State.DONE and state in ("", job.state.value)
-        if live and user in (None, job.owner.name) and caller.may_see(job.owner):
-            selected.append(job)
-        if number % JOBS_AT_A_TIME == 0:
-            await asyncio.sleep(0)  # other requests run in between
-    if request.name is not None:
-        selected = await _named(request.name, selected)
-    audit_log.about(job.id for job in selected)
+    passing = await selection(caller, request.user, request.state, request.name).of(jobs)
+    selected = [j for j in passing if j.state is not State.DONE and caller.may_see(j.owner)]
+    audit_log.about(selected)
     await _cancel(context, caller, selected, at_once=request.now)
     return await _now(context, caller, selected)
-
-
-async def _named(pattern: str, jobs: Iterable[Job]) -> list[Job]:
-    """Return the jobs whose names match, in steps: other requests run in between."""
-    matches, result = compiled(pattern), []
-    for number, job in enumerate(jobs):
-        if matches(job.name):
-            result.append(job)
-        if number % NAMES_AT_A_TIME == 0:
-            await asyncio.sleep(0)
-    return result
 
 
 async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
@@ -148,7 +125,7 @@ async def _post_each(
     for job in jobs:
         must_own(job, caller)
     context.limiter.changes(caller, len(jobs))
-    audit_log.about((job.id for job in jobs), detail)
+    audit_log.about(jobs, detail)
     await context.event_loop.request_all([event(job) for job in jobs], StaleRequest, NoSuchJob)
     return await _now(context, caller, jobs)
 
@@ -171,14 +148,14 @@ async def retry(context: Context, caller: Caller, request: wire.RetryJobs) -> li
         named = ", ".join(request.refs)
         raise StaleRequest(f"none of {named} has {kind}: there is nothing to retry")
     context.limiter.jobs(caller, len(jobs))
-    audit_log.about(job.id for job in jobs)
+    audit_log.about(jobs)
     secrets = await _secrets_of(context, jobs)
     retriable = [
         job for job in jobs if job.id not in secrets or context.secrets.has(secrets[job.id])
     ]
     if not retriable:
         raise StaleRequest(
-            f"job {jobs[0].id} cannot run again: its secrets were deleted when it ended",
+            f"job {jobs[0].ref} cannot run again: its secrets were deleted when it ended",
             fix="Submit it again.",
         )
     with context.secrets.held(secrets[job.id] for job in retriable if job.id in secrets):
@@ -197,12 +174,12 @@ async def _secrets_of(context: Context, jobs: Iterable[Job]) -> dict[int, Key]:
 
 
 async def _retry(context: Context, caller: Caller, jobs: list[Job], read_at: int) -> None:
-    ends = await _ends(context, {d.job for job in jobs for d in job.depends_on})
+    ends = await _ends(context, {d.job for job in jobs for d in _certain(job)})
     pruned = await _pruned(context, [number for number, end in ends.items() if end is None])
     retried = tuple(
         ev.Retried(  # a copy: others may be reading this one
             dataclasses.replace(job),
-            tuple((d, _end(d, ends, pruned)) for d in job.depends_on),
+            tuple((d, _end(d, ends, pruned)) for d in _certain(job)),
         )
         for job in _without(jobs, pruned)
     )
@@ -216,6 +193,11 @@ async def _retry(context: Context, caller: Caller, jobs: list[Job], read_at: int
         read_at,
     )
     await context.event_loop.request(event)
+
+
+def _certain(job: Job) -> list[Dependency]:
+    """Return a job's dependencies on certain jobs."""
+    return [d for d in job.depends_on if d != ALONE]
 
 
 async def _arrays(context: Context, jobs: Iterable[Job]) -> tuple[Array, ...]:
@@ -262,12 +244,14 @@ def _without(jobs: Sequence[Job], pruned: Set[int]) -> list[Job]:
     refused: StaleRequest | None = None
     left: list[Job] = []
     for job in jobs:
-        needed = [d for d in job.depends_on if d.job in pruned and d.after is not After.ANY]
+        needed = [
+            d for d in job.depends_on if d.job in pruned and d.after not in (After.ANY, After.START)
+        ]
         if not needed:
             left.append(job)
             continue
         refused = StaleRequest(
-            f"job {job.id} cannot run again: job {needed[0].job}, on which it depends, was pruned",
+            f"job {job.id} cannot run again: job {needed[0].name}, on which it depends, was pruned",
             fix="Submit it again without the dependency.",
         )
     if refused is not None and not left:
@@ -284,9 +268,9 @@ async def send_signal(
         raise UserError(f"{request.signal!r} is not a signal")
     job = await context.one_job(ref, caller)
     must_own(job, caller)
-    audit_log.about([job.id], name)
+    audit_log.about([job], name)
     try:
         await context.event_loop.request(ev.SignalAsked(job.id, name))
     except NoSuchJob:
-        raise StaleRequest(f"job {job.id} has ended; it cannot be signalled") from None
+        raise StaleRequest(f"job {job.ref} has ended; it cannot be signalled") from None
     return (await job_views(context, caller, [job]))[0]

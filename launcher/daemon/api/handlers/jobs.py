@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import dataclasses
 import heapq
 import itertools
@@ -16,19 +17,18 @@ from launcher.core.policy.sandbox import confinement
 from launcher.core.scheduling.explain import Explainer
 from launcher.core.scheduling.memory_share import memory_for, memory_with
 from launcher.core.scheduling.scheduler import QueueWalk
-from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.handlers.context import AT_A_TIME, Context
 from launcher.daemon.api.views import job_views as views
 from launcher.daemon.api.views.array_views import array_view
 from launcher.daemon.loop import clock, loop_lag
 from launcher.daemon.requests.array_elements import Commands
+from launcher.daemon.requests.selection import Selection, selection
 from launcher.daemon.users.identity import Caller
 from launcher.errors import Unavailable
 from launcher.output.log_file import path_of
 from launcher.output.search import totals_of
 from launcher.store import Reader
 
-AT_A_TIME = 250
-"""This many jobs are read or shown before other requests get a turn."""
 MOST_LOGS_LOOKED_AT = 20
 COMMANDS_AT_A_TIME = 4
 """This many commands are built before other requests get a turn: a template may be long."""
@@ -42,12 +42,19 @@ async def list_jobs(
     refs: Sequence[str],
     after: int | None,
     most: int | None,
+    user: str | None = None,
+    state: str | None = None,
+    name: str | None = None,
 ) -> AsyncIterator[list[wire.JobView]]:
     """Return the jobs that ``ps`` lists, in steps: the live, the named, or all.
 
-    Only jobs with higher ids than ``after`` are listed, at most ``most``.
+    Only jobs with higher ids than ``after`` that pass the filters are listed, at most ``most``.
+    Outcomes in ``state`` include ended jobs.
     """
-    return _listed(context, caller, _pages(context, caller, refs, with_ended, after or 0), most)
+    chosen = selection(caller, user, state, name)
+    everything = with_ended or chosen.means_ended
+    pages = _pages(context, caller, refs, everything, after or 0, chosen)
+    return _listed(context, caller, pages, most)
 
 
 async def _listed(
@@ -62,21 +69,34 @@ async def _listed(
 
 
 async def _pages(
-    context: Context, caller: Caller, refs: Sequence[str], everything: bool, after: int
+    context: Context,
+    caller: Caller,
+    refs: Sequence[str],
+    everything: bool,
+    after: int,
+    chosen: Selection,
 ) -> AsyncIterator[list[Job]]:
-    live = context.world.jobs
+    """Yield the jobs of a list, a page at a time, without those that do not pass."""
     if everything and not refs:
         while stored := await context.committer.read(Reader.jobs_after, after, AT_A_TIME):
-            yield context.latest(stored)
+            if page := await chosen.of(context.latest(stored)):
+                yield page
             after = stored[-1].id
         return
     if refs:
         jobs = [job for job in await context.resolve_all(refs, caller) if job.id > after]
-    else:
-        shown = (j for j in live.values() if j.state is not State.COMPLETING and j.id > after)
-        jobs = sorted(shown, key=lambda j: j.id)
-    for first in range(0, len(jobs), AT_A_TIME):
-        yield context.latest(jobs[first : first + AT_A_TIME])
+        for first in range(0, len(jobs), AT_A_TIME):
+            if page := await chosen.of(context.latest(jobs[first : first + AT_A_TIME])):
+                yield page
+        return
+    live = context.world.jobs
+    ids = sorted(live)  # ids are in order but for those of jobs that were queued again
+    for first in range(bisect.bisect_right(ids, after), len(ids), AT_A_TIME):
+        here = [live[i] for i in ids[first : first + AT_A_TIME] if i in live]
+        hides = chosen.states is None
+        shown = [job for job in here if not (hides and job.state is State.COMPLETING)]
+        if page := await chosen.of(shown):
+            yield page
 
 
 async def head(context: Context, caller: Caller, *, most: int) -> wire.QueueHead:
@@ -240,7 +260,9 @@ async def status(context: Context, caller: Caller) -> wire.Status:
         state_name = views.slice_word(world, state)
         counts[state_name] = counts.get(state_name, 0) + 1
         if state.lost and state.lease is not None:
-            problems.append(f"job {state.lease.job} has {state.slice.uuid}, which {state.unusable}")
+            problems.append(
+                f"job {world.ref(state.lease.job)} has {state.slice.uuid}, which {state.unusable}"
+            )
         if state.quarantine:
             problems.append(f"{state.slice.uuid} is quarantined: {state.quarantine}")
     lasted, computed = loop_lag.present().largest()

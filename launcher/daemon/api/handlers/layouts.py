@@ -133,7 +133,8 @@ async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:
     quarantined = [state for state in states if state.quarantine]
     bad: list[str] = []
     for state in quarantined:
-        why = f"job {state.lease.job} is on it" if state.lease is not None else None
+        holder = None if state.lease is None else context.world.ref(state.lease.job)
+        why = None if holder is None else f"job {holder} is on it"
         why = why or await context.users.run(caller.uid, context.idle_check.probe, state.slice)
         if why is not None:
             bad.append(f"{state.slice.uuid} stays quarantined ({state.quarantine}): {why}")

@@ -8,8 +8,8 @@ from launcher import wire
 from launcher.core.model.job import Job
 from launcher.core.scheduling.explain import Explainer
 from launcher.core.scheduling.fairshare import FairShareOrder
-from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.api.handlers.jobs import AT_A_TIME, waiting_first
+from launcher.daemon.api.handlers.context import AT_A_TIME, Context
+from launcher.daemon.api.handlers.jobs import waiting_first
 from launcher.daemon.api.views import job_views
 from launcher.daemon.loop import clock
 from launcher.daemon.users.identity import Caller

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from dataclasses import replace
 from typing import cast
 
 from launcher import wire
 from launcher.core.messages import events as ev
-from launcher.core.model.job import After, Dependency, ImageKey, Job, Outcome
-from launcher.core.policy.policy import PolicyInput
+from launcher.core.model.job import ImageKey, Job, Reason
+from launcher.core.policy.policy import Person, PolicyInput
 from launcher.core.scheduling.explain import Explainer
 from launcher.daemon.api.handlers import login
 from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.handlers.dependencies import places_of, waits_of
 from launcher.daemon.api.views import job_views
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.pauses import Pauses
 from launcher.daemon.machine.disk_space import must_have_room
-from launcher.daemon.mounts import mounts
+from launcher.daemon.mounts import mounts, root_links
 from launcher.daemon.mounts.container_directories import own
 from launcher.daemon.mounts.secret_store import Bundle, parted
 from launcher.daemon.requests import convert
@@ -26,28 +27,34 @@ from launcher.daemon.requests.array_elements import Budget, each_element, templa
 from launcher.daemon.users.identity import Caller
 from launcher.errors import UserError
 from launcher.indices import ranges
+from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import HOST, JobSpec
-from launcher.store import Reader
 
 MAX_JOBS = 100_000
 MAX_DEPENDENCIES = 200_000
 MOUNTS_LOOKED_AT = 32
+JOBS_LOOKED_AT = 1000
+MOST_NOTICES = 3
 SHOWN_AT_A_TIME = 250
 
 
 async def submit(
-    context: Context, caller: Caller, submission: wire.SubmitRequest
+    context: Context,
+    caller: Caller,
+    submission: wire.SubmitRequest,
+    notices: list[str] | None = None,
 ) -> list[wire.JobView] | AsyncIterator[list[wire.JobView]]:
     """Queue all of the jobs, or none; with ``dry_run`` only report what would be queued.
 
     Returns the views of the jobs, streamed in parts if there are many. The jobs are queued even
-    if the client does not read them.
+    if the client does not read them. ``notices`` gets what their owner should know of them.
     """
     if not submission.dry_run:
         must_have_room(context.config)
     if any(job.secrets for job in submission.jobs):
         await context.users.run(caller.uid, context.places.check)
-    requests, bundles = parted(submission.jobs, None if submission.dry_run else caller.uid)
+    named = await _mounts_as_configured(context, caller, submission.jobs)
+    requests, bundles = parted(named, None if submission.dry_run else caller.uid)
     event = await event_of(context, caller, replace(submission, jobs=requests))
     await _check_mounts(context, event)
     if not submission.dry_run:
@@ -55,8 +62,26 @@ async def submit(
     jobs = await _queue(context, caller, event, bundles)
     queued = list(zip(jobs, event.jobs, strict=True))
     context.remember((job.id, new.spec) for job, new in queued if job.id)
+    if notices is not None:
+        notices += _without_slices(context, jobs)
     shown = _shown(context, caller, queued)
     return shown if len(queued) > SHOWN_AT_A_TIME else await anext(shown)
+
+
+def _without_slices(context: Context, jobs: Sequence[Job]) -> list[str]:
+    """Return a sentence for each need of jobs for which too few slices exist, up to a few."""
+    explainer = Explainer(context.world, clock.now())
+    first: dict[GpuRequest, Job] = {}
+    for job in jobs[:JOBS_LOOKED_AT]:
+        first.setdefault(job.need, job)
+    sentences = []
+    for job in list(first.values())[:MOST_NOTICES]:
+        lacking = (
+            explainer.lacking(job) if job.need.kind != "none" and job.outcome is None else None
+        )
+        if lacking is not None and lacking.reason is Reason.NO_SUCH_PROFILE:
+            sentences.append(f"{job.name} waits for {lacking.need}: {lacking.have}")
+    return sentences
 
 
 async def _shown(
@@ -107,6 +132,18 @@ async def groups_notice(
     return text + (f", not {', '.join(sorted(left))}" if left else "")
 
 
+async def _mounts_as_configured(
+    context: Context, caller: Caller, jobs: Sequence[JobSpec]
+) -> Sequence[JobSpec]:
+    """Return jobs with their mounts named below the roots as they are configured."""
+    if not any(job.volumes for job in jobs):
+        return jobs
+    rules = context.world.rules.policy
+    person = Person(caller.owner, caller.groups, trusted=caller.trusted, admin=caller.admin)
+    request = PolicyInput(jobs[0], person, rules, rules.host_memory)
+    return await context.users.run(caller.uid, root_links.as_configured, jobs, request)
+
+
 async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     """Raise ``PinRefused`` for a mount that the submitter may not open, at submit and not only at
     the start.
@@ -127,7 +164,7 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     user = await context.accounts.run(uid, mounts.user_of, person)
     for spec in list(specs.values())[:MOUNTS_LOOKED_AT]:
         policy_input = PolicyInput(spec, person, rules, rules.host_memory)
-        wanted = mounts.mounts_of(policy_input, own(spec))
+        wanted = await context.users.run(uid, mounts.mounts_of, policy_input, own(spec))
         if mounts.are_pinned(policy_input) and len(wanted) == len(
             spec.volumes
         ):  # otherwise the policy refuses
@@ -203,14 +240,14 @@ async def _new_jobs(
     expanded: Sequence[Sequence[JobSpec]],
 ) -> tuple[tuple[ev.NewJob, ...], tuple[ev.NewArray, ...]]:
     """Return the jobs of a submit in order, and its arrays."""
-    places = _places(submission.jobs, expanded)
+    places = places_of(submission.jobs, expanded)
     new: list[ev.NewJob] = []
     arrays: list[ev.NewArray] = []
     waits = 0
     pauses = Pauses()
     for request, elements in zip(submission.jobs, expanded, strict=True):
-        beside, after = await _dependencies(context, caller, request, places)
-        waits += (len(beside) + len(after)) * len(elements)
+        waiting = await waits_of(context, caller, request, places)
+        waits += waiting.count * len(elements)
         if waits > MAX_DEPENDENCIES:
             raise UserError(
                 f"{request.name}: the jobs of this submit wait for more than {MAX_DEPENDENCIES} "
@@ -221,11 +258,13 @@ async def _new_jobs(
         document = convert.document(request) if request.array is None else ""
         for number, element in enumerate(elements):
             place = _place(request.array, len(arrays), number)
+            beside, after = waiting.of(None if place is None else place.index)
             new.append(ev.NewJob(element, document, images.of(element), beside, after, place))
             await pauses.rest()  # a long list must not block other requests
         if request.array is not None:
             indices = ranges(request.array.indices)
-            template, most = template_of(request), request.array.max_parallel
+            template = template_of(request)
+            most = 1 if request.singleton else request.array.max_parallel
             arrays.append(ev.NewArray(request.name, template, most, indices))
     return tuple(new), tuple(arrays)
 
@@ -250,59 +289,3 @@ class _Images:
             owner = self._context.credentials.owner(self._uid, spec.image, self._given)
             self._last = (spec, ImageKey(spec.image, spec.pull_policy, owner))
         return self._last[1]
-
-
-def _places(
-    requests: Sequence[JobSpec], expanded: Sequence[Sequence[JobSpec]]
-) -> dict[str, list[int]]:
-    """Return the places in a submit by job name; for an array, its first element's place.
-
-    Two jobs of different files may share a name; then both are returned.
-    """
-    result: dict[str, list[int]] = {}
-    place = 0
-    for request, elements in zip(requests, expanded, strict=True):
-        result.setdefault(request.name, []).append(place)
-        place += len(elements)
-    return result
-
-
-async def _dependencies(
-    context: Context, caller: Caller, request: JobSpec, places: Mapping[str, list[int]]
-) -> tuple[tuple[tuple[int, After], ...], tuple[tuple[Dependency, Outcome | None], ...]]:
-    """Return a request's dependencies: jobs of this submit by place, others with their outcomes."""
-    beside: list[tuple[int, After]] = []
-    others: list[tuple[Dependency, Outcome | None]] = []
-    for name, how in request.depends_on.items():
-        if name in places:
-            beside += [(place, After(how)) for place in places[name]]
-        else:
-            others.append(await _other(context, caller, request.name, name, After(how)))
-    return tuple(beside), tuple(others)
-
-
-async def _other(
-    context: Context, caller: Caller, name: str, wanted: str, after: After
-) -> tuple[Dependency, Outcome | None]:
-    """Return a dependency on a job or array of an earlier submit, with its outcome if it ended."""
-    if "[" in wanted:
-        element = await context.one_job(wanted, caller)
-        return Dependency(element.id, after), element.outcome
-    number = int(wanted) if wanted.isdecimal() and len(wanted) < 16 else None
-    if number is not None:
-        result = await context.find(number)
-        if result is not None:
-            return Dependency(result.id, after), result.outcome
-        array = await context.committer.read(Reader.array, number)
-        if array is not None:
-            live = number in context.world.arrays
-            return Dependency(number, after), None if live else array.outcome
-        if await context.committer.read(Reader.pruned_at, number) is not None:
-            raise UserError(
-                f"{name}: depends_on: job {wanted} ended and was pruned",
-                fix="Remove the dependency.",
-            )
-    raise UserError(
-        f"{name}: depends_on: no job {wanted!r} in this submit or with that id",
-        fix="Use the name of a job in the same file, or the id of an earlier job.",
-    )

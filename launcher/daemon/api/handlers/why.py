@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from launcher import wire
 from launcher.core.model.job import Job, State
@@ -12,20 +14,27 @@ from launcher.core.scheduling.explain import Explainer, gates
 from launcher.core.scheduling.holdback import limit_in
 from launcher.core.scheduling.scheduler import gate
 from launcher.daemon.api.handlers import simulation_client
-from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.handlers.context import AT_A_TIME, Context, array_of, several
 from launcher.daemon.api.handlers.jobs import job_views
 from launcher.daemon.api.handlers.simulation_client import question_of
 from launcher.daemon.api.views import job_views as views
 from launcher.daemon.loop import clock
 from launcher.daemon.users.identity import Caller
 from launcher.errors import LauncherError
+from launcher.indices import ranges
 
 MOST_AHEAD = 20
 
 
 async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
-    """Return why a job waits, and when it may start."""
-    job = await context.one_job(ref, caller)
+    """Return why a job waits, and when it may start.
+
+    Of an array, that is the element that is served next; with how many elements are where.
+    """
+    jobs = await context.resolve(ref, caller)
+    job, array = jobs[0], None
+    if len(jobs) > 1:
+        job, array = await _as_array(context, caller, ref, jobs)
     explainer = Explainer(context.world, clock.now())
     mine = caller.may_see(job.owner)
     waits = job.id in context.world.jobs and job.state is State.PENDING
@@ -51,6 +60,48 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
         earliest_start=None if earliest is None else clock.rfc3339(explainer.now.wall + earliest),
         estimated_start=None if start is None else clock.rfc3339(start),
         estimate=basis,
+        array=array,
+    )
+
+
+def _rank(job: Job) -> tuple[int, int, int]:
+    """Sort the elements of an array: what is served next, what waits, what runs, what is over."""
+    waits = job.state is State.PENDING
+    open_ = waits and not (job.waits_for or job.held)
+    kind = 0 if open_ else 1 if waits else 2 if job.state is not State.DONE else 3
+    return (kind, *job.order)
+
+
+async def _as_array(
+    context: Context, caller: Caller, ref: str, jobs: Sequence[Job]
+) -> tuple[Job, wire.ArrayView]:
+    """Return the element that is served next, and all elements in one line; counted in steps.
+
+    Raises ``UserError`` for jobs that are not of one array.
+    """
+    array = array_of(jobs)
+    if array is None:
+        raise several(ref, jobs)
+    counts, best = Counter[str](), jobs[0]
+    indices: list[int] = []
+    for first in range(0, len(jobs), AT_A_TIME):
+        some = jobs[first : first + AT_A_TIME]
+        counts.update(job.outcome.value if job.outcome else job.state.value for job in some)
+        indices += [job.element.index for job in some if job.element is not None]
+        best = min((best, *some), key=_rank)
+        await asyncio.sleep(0)
+    view = views.job_view(Explainer(context.world, clock.now()), best, caller, None)
+    return best, wire.ArrayView(
+        id=array,
+        name=view.name,
+        user=view.user,
+        profile=view.profile,
+        count=view.count,
+        indices=ranges(indices),
+        counts=dict(counts),
+        submitted_at=view.submitted_at,
+        image=view.image,
+        reason=view.reason,
     )
 
 
@@ -83,6 +134,7 @@ def _ahead(explainer: Explainer, job_id: int) -> wire.Ahead:
         profile=views.profile_of(world, job),
         count=views.count_of(job.need),
         until=until,
+        array=views.element_view(job.element, mine=False),
     )
 
 

@@ -57,7 +57,7 @@ def job_view(
         image=job.image.reference if mine else None,
         command=cut(command) if mine else None,
         priority=job.priority,
-        array=_element(job.element, mine),
+        array=element_view(job.element, mine=mine),
         attempt=job.attempt,
         exit_code=job.exit_code,
         submitted_at=clock.rfc3339(job.submitted_at),
@@ -69,7 +69,8 @@ def job_view(
     )
 
 
-def _element(element: Element | None, mine: bool) -> dict[str, Any] | None:
+def element_view(element: Element | None, *, mine: bool) -> dict[str, Any] | None:
+    """Return a job's place in its array; its values only to who may see them."""
     if element is None:
         return None
     values = dict(element.values) if mine else None
@@ -207,6 +208,7 @@ def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.S
         since=slice_hints.since(world, state),
         fix=slice_hints.fix(world, state, reserved),
         memory_shared=s.memory_shared,
+        array=element_view(job.element, mine=False) if job else None,
     )
 
 

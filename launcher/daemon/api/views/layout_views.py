@@ -71,6 +71,7 @@ def _instance_view(
         user=device.user if device else None,
         why=device.why if device else "it has no compute instance",
         memory_shared=device.memory_shared if device else False,
+        array=device.array if device else None,
     )
 
 

@@ -30,7 +30,8 @@ def new(
     name: str = "job", *beside: tuple[int, After], after: object = (), **spec: object
 ) -> ev.NewJob:
     made = JobSpec(name, IMAGE.reference, CPU, **spec)  # type: ignore[arg-type]
-    return ev.NewJob(made, "{}", IMAGE, beside, tuple(after))  # type: ignore[arg-type]
+    waits = tuple(Dependency(place, how) for place, how in beside)
+    return ev.NewJob(made, "{}", IMAGE, waits, tuple(after))  # type: ignore[arg-type]
 
 
 def reasons(machine: Machine, job: Job) -> list[Reason]:
@@ -79,7 +80,7 @@ def test_a_job_begins_when_its_time_has_come_and_not_before() -> None:
 ENDS = [(0, Outcome.COMPLETED), (3, Outcome.FAILED)]
 
 
-@pytest.mark.parametrize("after", After)
+@pytest.mark.parametrize("after", [After.OK, After.NOT_OK, After.ANY, After.START, After.CORR])
 @pytest.mark.parametrize(("code", "outcome"), ENDS)
 def test_a_dependency_is_told_the_end_it_waits_for(
     after: After, code: int, outcome: Outcome
@@ -88,6 +89,10 @@ def test_a_dependency_is_told_the_end_it_waits_for(
     first, job = queue(machine, new("a"), new("b", (0, after)))
     assert reasons(machine, job) == [Reason.DEPENDENCY]
     machine.run(first)
+    if after is After.START:
+        machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
+        assert job.state is State.STARTING
+        return
     machine.end(first, code)
     if after.holds(outcome):
         machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))

@@ -73,7 +73,7 @@ def test_who_depends_on_an_array_waits_for_all_of_it() -> None:
     made = JobSpec("a", IMAGE.reference, CPU)
     new = (
         *(ev.NewJob(made, "{}", IMAGE, element=ev.NewElement(0, i)) for i in range(2)),
-        ev.NewJob(JobSpec("after", IMAGE.reference, CPU), "{}", IMAGE, ((1, After.OK),)),
+        ev.NewJob(JobSpec("after", IMAGE.reference, CPU), "{}", IMAGE, (Dependency(1, After.OK),)),
     )
     asked = ev.Submitted(ALICE, new, arrays=(ev.NewArray("a", TEMPLATE),))
     (first, second, after), actions = submit(machine.world, asked, machine.time)

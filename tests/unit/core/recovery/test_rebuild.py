@@ -9,11 +9,11 @@ import pytest
 from launcher.core.invariants import violations
 from launcher.core.messages import events as ev
 from launcher.core.model.ids import container_name
-from launcher.core.model.job import Dependency, Job, Outcome, Reason, State
+from launcher.core.model.job import ALONE, After, Dependency, Job, Outcome, Reason, State
 from launcher.core.recovery.rebuild import FoundContainer, Rebuild, RebuiltJobs
 from launcher.core.recovery.reconcile import resume
 from launcher.core.world.world import World
-from tests.support.builders import ALICE, Machine, mig, profile
+from tests.support.builders import ALICE, CPU, Machine, mig, profile
 
 STARTED, ENDED = "2026-12-01T00:00:00.000000Z", "2026-12-01T00:01:00.000000Z"
 SHOWN = {mig(i).uuid: mig(i) for i in range(4)}
@@ -155,6 +155,23 @@ def test_who_waits_for_a_job_of_which_nothing_is_known_is_held() -> None:
     assert (job.state, job.held) == (State.PENDING, Reason.JOB_HELD_ADMIN)
     assert "job 999" in (job.message or "")
     assert "is held" in restored.doubts[0]
+
+
+def test_who_waits_to_run_alone_or_for_a_start_goes_on_after_a_rebuild() -> None:
+    machine = Machine(ready=False)
+    (first,) = machine.submit(profile())
+    alone, after = machine.submit(CPU, CPU, hold=True)
+    alone.depends_on = (ALONE,)
+    after.depends_on = (Dependency(first.id, After.START),)
+    for job in (alone, after):
+        job.waits_for, job.held = dict.fromkeys(job.depends_on), None
+        machine.world.depend(job)
+    rebuild(machine.world, found(first.id))
+    assert first.state is State.RUNNING
+    assert (alone.held, alone.message) == (None, None)
+    assert not after.waits_for
+    machine.tell(ev.Tick())
+    assert alone.waits_for, "an earlier job of its name runs"
 
 
 def test_i10_where_a_running_containers_slice_is_not_in_nvml_nothing_is_free_unproven() -> None:

@@ -17,6 +17,7 @@ from launcher.core.scheduling.blockers import (
     turn_blocker,
     utc_text,
 )
+from launcher.core.world.world import World
 from tests.support.builders import CPU, Machine, profile
 
 
@@ -115,8 +116,8 @@ def test_a_job_is_told_where_its_image_is(having: Having | None, have: str) -> N
 
 
 def test_of_the_jobs_in_front_three_are_named() -> None:
-    assert behind(profile(), (1, 2, 3)).have == "in front: job 1, 2, 3"
-    assert behind(profile(), (1, 2, 3, 4)).have == "in front: job 1, 2, 3 and more"
+    assert behind(World("x"), profile(), (1, 2, 3)).have == "in front: job 1, 2, 3"
+    assert behind(World("x"), profile(), (1, 2, 3, 4)).have == "in front: job 1, 2, 3 and more"
 
 
 def test_a_need_is_told_with_its_limit() -> None:

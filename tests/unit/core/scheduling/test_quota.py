@@ -10,7 +10,7 @@ from launcher.core.jobs.stored_size import DEPENDENCY_BYTES, kept_bytes
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
 from launcher.core.model.arrays import ArrayTemplate
-from launcher.core.model.job import After, ImageKey, Owner, Reason, State
+from launcher.core.model.job import After, Dependency, ImageKey, Owner, Reason, State
 from launcher.core.model.reservation import Reservation
 from launcher.core.policy.settings import HOUR, Quota, Settings
 from launcher.core.scheduling.explain import blockers
@@ -144,7 +144,7 @@ def test_what_every_element_repeats_in_its_row_counts_for_each() -> None:
         "job", "i" * 500, profile(), retries=Retries(1, ("exit:1", "exit:2")), command=("x" * 9999,)
     )
     elements = tuple(
-        ev.NewJob(spec, "", IMAGE, ((0, After.OK),) * 5, element=ev.NewElement(0, n))
+        ev.NewJob(spec, "", IMAGE, (Dependency(0, After.OK),) * 5, element=ev.NewElement(0, n))
         for n in range(2)
     )
     array = ev.NewArray("job", ArrayTemplate(""))
@@ -223,7 +223,7 @@ def waiting(owner: Owner, *counts: int, admin: bool = False) -> ev.Submitted:
     spec = JobSpec("job", IMAGE.reference, profile(), hold=True)
     others = [ev.NewJob(spec, "", IMAGE) for _ in range(max(counts))]
     after = [
-        ev.NewJob(spec, "", IMAGE, tuple((at, After.ANY) for at in range(count)))
+        ev.NewJob(spec, "", IMAGE, tuple(Dependency(at, After.ANY) for at in range(count)))
         for count in counts
     ]
     return ev.Submitted(owner, (*others, *after), admin=admin)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from launcher.core.messages.changes import AuditLine, Changes
-from launcher.core.model.job import Owner
+from launcher.core.model.job import Element, Job, Owner
 from launcher.core.policy.policy import VERSION
 from launcher.daemon.loop import audit_log
 from launcher.daemon.loop.audit_log import (
@@ -21,6 +21,7 @@ from launcher.daemon.loop.audit_log import (
 )
 from launcher.daemon.users.usernames import account_of
 from launcher.errors import InternalError, LauncherError, NotAllowed, StateDirError, UserError
+from tests.support.builders import CPU, IMAGE
 
 ALICE = Owner(1001, 1001, "alice")
 
@@ -60,6 +61,10 @@ class Machine:
         return self.store.lines
 
 
+def named(number: int, element: Element | None = None) -> Job:
+    return Job(number, ALICE, "a", CPU, IMAGE, 50, 0.0, element=element)
+
+
 def refuse(error: LauncherError) -> Callable[[], None]:
     def does() -> None:
         raise error
@@ -69,10 +74,13 @@ def refuse(error: LauncherError) -> Callable[[], None]:
 
 def test_a_change_without_a_decision_is_recorded_with_what_it_was_about() -> None:
     machine = Machine()
-    machine.serve("POST /x", lambda: audit_log.about([5, 3, 4, 9, 3], "SIGUSR1"))
+    singles = [named(number) for number in (5, 3, 4, 9, 3)]
+    elements = [named(7, Element(6, 0)), named(8, Element(6, 1))]
+    machine.serve("POST /x", lambda: audit_log.about([*singles, *elements], "SIGUSR1"))
     (line,) = machine.written()
+    about = "3-5,6[0-1],9"
     assert line == AuditLine(
-        1001, 1000.0, 1000.0, "alice", "user", "POST /x", "3-5,9", "ok", "SIGUSR1", 1, VERSION
+        1001, 1000.0, 1000.0, "alice", "user", "POST /x", about, "ok", "SIGUSR1", 1, VERSION
     )
 
 

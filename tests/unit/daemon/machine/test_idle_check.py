@@ -54,7 +54,7 @@ def told(machine: Machine, container_id: str | None) -> list[Any]:
     """What the prover says of one slice."""
     events: list[Any] = []
     idle_check = IdleCheck(machine, machine, Health())  # type: ignore[arg-type]
-    idle_check.prove(ProveIdle(7, 1, "launch-x-7-1", container_id, (MIG,)), events.append)
+    idle_check.prove(ProveIdle(7, 1, "launch-x-7-1", container_id, (MIG,), "7"), events.append)
     return events
 
 

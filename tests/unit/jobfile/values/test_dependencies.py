@@ -24,6 +24,9 @@ def read(text: str) -> dict[str, str]:
         ("{a: {condition: afterany}, b: {condition: afternotok}}",
          {"a": "afterany", "b": "afternotok"}),
         ("{a: {condition: service_completed_successfully}}", {"a": "afterok"}),
+        ("{a: {condition: service_started}, b: {condition: aftercorr}}",
+         {"a": "after", "b": "aftercorr"}),
+        ("{a: {condition: after, delay: 10m}}", {"a": "after+10"}),
         ("{a: {x-why: because, condition: afterok}}", {"a": "afterok"}),
     ],
 )  # fmt: skip
@@ -40,7 +43,9 @@ def test_each_form_names_jobs_and_how_they_must_end(text: str, result: dict[str,
         ("{a: afterok}", 5, "a dependency must be a mapping"),
         ("{a: {when: afterok}}", 6, "`when` is not a key of a dependency"),
         ("{a: {condition: later}}", 17, "'later' is not known"),
-        ("{a: {condition: service_started}}", 17, "is for services"),
+        ("{a: {condition: service_healthy}}", 17, "is for services"),
+        ("{a: {delay: 10m}}", 6, "`delay` goes with `condition: after`"),
+        ("{a: {condition: after, delay: 90s}}", 31, "whole minutes"),
     ],
 )
 def test_what_names_no_job_or_no_end_is_refused_where_it_stands(

@@ -62,3 +62,47 @@ def test_every_spec_of_the_grammar_is_read(text: str, request_: GpuRequest) -> N
 def test_what_is_no_spec_is_explained(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         parse_spec(text)
+
+
+MIG_1, MIG_2 = (f"MIG-11111111-2222-3333-4444-55555555555{n}" for n in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        (f"device={MIG_1}", MIG_1),
+        (f'"device={MIG_1}"', MIG_1),
+        (f'"device={MIG_1},{MIG_2}"', f"{MIG_1},{MIG_2}"),
+        (f"device={MIG_1},{MIG_2}", f"{MIG_1},{MIG_2}"),
+        (f'"device=GPU{MIG_1[3:]}",capabilities=utility', f"GPU{MIG_1[3:]}"),
+        ("all,capabilities=utility", "all"),
+        ('all,"capabilities=compute,utility"', "all"),
+        ("driver=nvidia,count=all", "all"),
+        ("device=1g.6gb:2", "1g.6gb:2"),
+    ],
+)
+def test_what_docker_takes_is_read(text: str, spec: str) -> None:
+    assert parse_spec(text) == parse_spec(spec)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("device=0", "not named by index"),
+        ('"device=0,1"', "not named by index"),
+        ("device=0:0", "not named by index"),
+        ("2", "'2' does not say of what: write 1g.6gb:2"),
+        ("count=2", "'2' does not say of what: write 1g.6gb:2"),
+        ("driver=amd,count=1", "'driver=amd' is not a part of a GPU request"),
+        (
+            "all,capabilities=x11",
+            "'x11' is not a driver capability",
+        ),
+        ('"', "does not say which or how many"),
+        ("device=", "does not say which or how many"),
+        ('a\r"=', "is not a valid GPU request"),
+    ],
+)
+def test_what_docker_takes_and_cannot_be_had_is_answered(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        parse_spec(text)

@@ -12,7 +12,8 @@ from launcher.jobfile.values import units
     [
         ("4h", 14400), ("90m", 5400), ("30s", 30), ("1h30m", 5400), ("2d", 172800), ("0s", 0),
         ("1.5s", 1.5), ("04:00:00", 14400), ("0:00:01", 1), ("100:00:00", 360000),
-        ("1-00:00:00", 86400), ("2-03:04:05", 183845), (" 4H ", 14400),
+        ("1-00:00:00", 86400), ("2-03:04:05", 183845), ("1-0", 86400), ("1-12", 129600),
+        ("1-00:30", 88200), (" 4H ", 14400),
     ],
 )  # fmt: skip
 def test_a_duration_has_a_unit_or_is_a_clock_with_seconds(text: str, seconds: float) -> None:
@@ -27,6 +28,8 @@ def test_a_duration_has_a_unit_or_is_a_clock_with_seconds(text: str, seconds: fl
         ("4:0:0", "not a valid duration"),
         ("00:99:00", "go up to 59"),
         ("1-24:00:00", "hours to 23"),
+        ("1-24", "hours to 23"),
+        ("1-1:0", "not a valid duration"),
         ("", "not a valid duration"),
         ("soon", "not a valid duration"),
         ("-5m", "not a valid duration"),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from launcher.jobfile.values.waiting import parse_begin, parse_dependency, parse_moment
+from launcher.jobfile.values.waiting import Waits, parse_begin, parse_dependency, parse_moment
 from tests.unit.jobfile.documents import read, said
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -26,13 +26,30 @@ NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
     ],
 )
 def test_a_dependency_is_read_as_slurm_writes_it(text: str, found: dict[str, str]) -> None:
-    assert parse_dependency(text) == found
+    assert parse_dependency(text) == Waits(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "waits"),
+    [
+        ("after:12", Waits({"12": "after"})),
+        ("after:12+5:13", Waits({"12": "after+5", "13": "after"})),
+        ("aftercorr:12", Waits({"12": "aftercorr"})),
+        ("afterok:12_3", Waits({"12[3]": "afterok"})),
+        ("service_started:12", Waits({"12": "after"})),
+        ("singleton", Waits({}, singleton=True)),
+        ("afterok:12,singleton", Waits({"12": "afterok"}, singleton=True)),
+        ("afterok:12?afterany:13", Waits({"12": "afterok", "13": "afterany"}, depends_any=True)),
+    ],
+)
+def test_slurm_s_other_words_are_read(text: str, waits: Waits) -> None:
+    assert parse_dependency(text) == waits
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("after:12", "is not known"),
+        ("before:12", "is not known: write .*, afterok, afternotok, afterany, after, aftercorr"),
         ("afterok", "names no job"),
         ("afterok:x", "names no job"),
         ("1[", r"'1\[' names no job: write .*afterok:12\[3\] for one element"),
@@ -41,7 +58,14 @@ def test_a_dependency_is_read_as_slurm_writes_it(text: str, found: dict[str, str
         ("afterok:1[]", "names no job"),
         ("afterok:١", "names no job"),
         ("", "is not known"),
-        ("service_started:1", "is for services"),
+        ("service_healthy:1", "is for services"),
+        ("afterok:12+5", r"minutes \(\+5\) go with after:12"),
+        ("after:12+x", "is not a condition"),
+        ("after:12+999999", "is not a condition"),
+        ("after:12+", "is not a condition"),
+        ("12,afterany:12", "names 12 twice"),
+        ("12,13?14", "not both"),
+        ("singleton?12", "cannot be one of several"),
     ],
 )
 def test_what_is_no_dependency_is_said(text: str, said: str) -> None:

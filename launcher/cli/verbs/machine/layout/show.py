@@ -9,7 +9,7 @@ import click
 
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.output import render, terminal
-from launcher.wire import GpuView, InstanceView
+from launcher.wire import GpuView, InstanceView, ref_of
 
 HEADINGS = ("GI", "PROFILE", "ID", "AT", "SIZE", "CI", "MEMORY", "STATE", "JOB", "USER", "UUID",
             "WHY")  # fmt: skip
@@ -92,7 +92,7 @@ def _label(devices: list[InstanceView], most: int) -> str:
     if others:
         counts = Counter(i.profile for i in devices).items()
         return " ".join(f"{name}:{n}" if n > 1 else name for name, n in counts)
-    job = f" #{instance.job}" if instance.job is not None else ""
+    job = f" #{ref_of(instance.job, instance.array)}" if instance.job is not None else ""
     mark = "" if instance.uuid else "?"
     full = f"{instance.profile}{mark}{job}"
     return full if len(full) <= most else f"{instance.profile}{mark}"
@@ -101,4 +101,4 @@ def _label(devices: list[InstanceView], most: int) -> str:
 def _row(i: InstanceView) -> tuple[object, ...]:
     memory = f"{i.memory_mib}MiB{' shared' if i.memory_shared else ''}"
     return (i.gi, i.profile, i.profile_id, i.start, i.size, i.ci, memory, i.state,
-            i.job, i.user, i.uuid, i.why)  # fmt: skip
+            None if i.job is None else ref_of(i.job, i.array), i.user, i.uuid, i.why)  # fmt: skip

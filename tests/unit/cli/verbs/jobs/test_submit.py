@@ -34,7 +34,7 @@ def test_an_array_is_one_line_with_its_id(stub: StubDaemon, launch: Launch, file
 
 def test_the_names_are_all_of_its_jobs(stub: StubDaemon, launch: Launch, file: str) -> None:
     stub.on("POST", "/v1/jobs", Json(elements(13), 201))
-    assert launch("submit", "-o", "name", file).out.split() == ["13", "14", "15"]
+    assert launch("submit", "-o", "name", file).out.split() == ["12[0]", "12[1]", "12[2]"]
 
 
 def test_a_dry_run_says_how_many_jobs_with_what(

@@ -73,7 +73,7 @@ def test_the_queue_as_json_is_the_entries_and_as_names_the_ids(
     assert json.loads(launch("queue", "-o", "json").out) == [
         dataclasses.asdict(each) for each in entries
     ]
-    assert launch("queue", "-o", "name").out == "12\n15\n"
+    assert launch("queue", "-o", "name").out == "12\n12[3]\n"
 
 
 def test_an_array_is_one_line_among_the_jobs_by_id(stub: StubDaemon, launch: Launch) -> None:
@@ -108,9 +108,9 @@ def test_the_elements_of_an_array_are_counted(counts: dict[str, int], text: str)
 
 def test_the_elements_that_are_asked_for_have_their_place(stub: StubDaemon, launch: Launch) -> None:
     stub.on("GET", "/v1/jobs", Json([job_view(id=15, array=ELEMENT)]))
-    assert launch("ps", "12[3]").out.splitlines()[1].startswith("15 (12[3])  train")
+    assert launch("ps", "12[3]").out.splitlines()[1].startswith("12[3]  train")
     assert stub.asked[0].query == "all=0&ref=12%5B3%5D"
-    assert launch("ps", "12", "-o", "name").out == "15\n"
+    assert launch("ps", "12", "-o", "name").out == "12[3]\n"
     assert json.loads(launch("ps", "12", "-o", "json").out)[0]["array"] == ELEMENT
 
 
@@ -132,7 +132,7 @@ def test_show_tells_what_an_element_is_of_and_how_it_runs_again(
     stub.on("GET", "/v1/jobs/15", detail(spec, array=ELEMENT))
     shown = dict(line.split(":", 1) for line in launch("show", "15").out.splitlines())
     shown = {name: value.strip() for name, value in shown.items()}
-    assert shown["array"] == "12[3] lr=0.1 seed=2"
+    assert (shown["id"], shown["matrix"]) == ("12[3]", "lr=0.1 seed=2")
     assert shown["retries"] == "up to 2, on infra, exit:75, after 30s, then twice as long"
     assert shown["signal"] == "SIGUSR1 1m before the time limit"
     assert shown["idle timeout"] == "30m"
@@ -141,8 +141,9 @@ def test_show_tells_what_an_element_is_of_and_how_it_runs_again(
 
 def test_show_is_silent_of_what_was_not_asked(stub: StubDaemon, launch: Launch) -> None:
     hidden = {"id": 12, "index": 3, "matrix": None}
-    stub.on("GET", "/v1/jobs/last", detail(JobSpec(name="a", image="x"), array=hidden))
-    text = launch("show", "last").out
+    stub.on("GET", "/v1/jobs", Json([job_view(id=15, array=hidden)]))
+    stub.on("GET", "/v1/jobs/15", detail(JobSpec(name="a", image="x"), array=hidden))
+    text = launch("show", "12[3]").out
     assert "12[3]\n" in text
     for word in ("after", "time limit", "retries", "signal", "idle timeout", "preemptible"):
         assert f"{word}:" not in text
@@ -154,7 +155,8 @@ def test_show_tells_the_limit_as_it_is_now_and_what_a_job_comes_after(
     spec = JobSpec(
         name="a", image="x", time_limit=60, depends_on={"prep": "afterok", "12": "afterany"}
     )
-    stub.on("GET", "/v1/jobs/last", detail(spec, time_limit=5400.0))
+    stub.on("GET", "/v1/jobs", Json([job_view(id=15)]))
+    stub.on("GET", "/v1/jobs/15", detail(spec, time_limit=5400.0))
     lines = launch("show", "last").out.splitlines()
     assert [line.split(":", 1)[1].strip() for line in lines if "time limit" in line] == ["1h30m"]
     assert ["after:", "afterok:prep,", "afterany:12"] in [line.split() for line in lines]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +15,17 @@ from launcher.cli.output.charts.reservation_tables import timeline
 from tests.unit.cli.launch_command import Launch
 from tests.unit.cli.queue_views import reservation
 from tests.unit.client.stub_daemon import Json, StubDaemon
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The clock of Central Europe."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
 
 BEGIN = ["--begin", "2999-01-02T03:00:00Z"]
 ONE, TWO = "MIG-11111111-2222-3333-4444-555555555555", "MIG-aaaaaaaa-2222-3333-4444-555555555555"
@@ -48,6 +61,30 @@ def test_slices_are_kept_for_somebody_for_a_time(
         "course", "alice", "2", "x", "0:1g.6gb", "2999-01-02T03:00:00Z", "2999-01-02T05:00:00Z",
         "coming", "root",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "until"),
+    [
+        ("2999-01-02T20:00", "06:00", "2999-01-03T05:00:00Z"),
+        ("2999-01-02T20:00", "22:30", "2999-01-02T21:30:00Z"),
+        ("2999-01-02T20:00", "midnight", "2999-01-02T23:00:00Z"),
+    ],
+)
+def test_a_time_of_day_is_the_first_after_the_begin(
+    stub: StubDaemon, launch: Launch, berlin: None, begin: str, end: str, until: str
+) -> None:
+    stub.on("POST", "/v1/reservations", Json(reservation(), 201))
+    who = ("--profile", "full", "--user", "bob")
+    assert launch("reserve", "course", *who, "--begin", begin, "--end", end).code == 0
+    assert stub.asked[0].body["end"] == until
+
+
+def test_an_end_in_the_gap_of_the_clocks_is_refused(launch: Launch, berlin: None) -> None:
+    who = ("--profile", "full", "--user", "bob", "--begin", "2027-03-27T20:00")
+    result = launch("reserve", "course", *who, "--end", "02:30")
+    assert result.code == 2
+    assert "'2027-03-28T02:30' is left out of local time" in result.err
 
 
 @pytest.mark.parametrize("args", [[], ["--list"]])

@@ -17,6 +17,7 @@ from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.handlers.jobs import _pages
 from launcher.daemon.api.handlers.streams import wait_for_outcome
 from launcher.daemon.loop.subscriptions import Subscriptions
+from launcher.daemon.requests.selection import selection
 from launcher.daemon.users.identity import Caller
 from launcher.spec.job_spec import JobSpec
 from tests.support.builders import ALICE, IMAGE, profile
@@ -27,7 +28,8 @@ Reading = Callable[[Context], Awaitable[list[Job]]]
 
 
 async def _all(context: Context) -> list[Job]:
-    return [job async for page in _pages(context, CALLER, [], True, 0) for job in page]
+    pages = _pages(context, CALLER, [], True, 0, selection(CALLER))
+    return [job async for page in pages for job in page]
 
 
 READS: dict[str, Reading] = {

@@ -1,4 +1,4 @@
-"""Users' own images: loading them through a process of their own, listing and removing them."""
+"""The routes for users' own images: loading them by a process of their own, listing, removing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from launcher.core.messages import events as ev
 from launcher.core.model.own_image import PREFIX, OwnImage, parse
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.query_params import text
+from launcher.daemon.api.route import get, post
 from launcher.daemon.loop import audit_log, clock
 from launcher.daemon.users.identity import Caller
 from launcher.errors import InternalError, NotAllowed, TooSlow, UserError, from_wire
@@ -148,3 +149,10 @@ async def _pass_on(request: web.Request, to: asyncio.StreamWriter, seconds: floa
             return
         to.write(piece)
         await to.drain()
+
+
+ROUTES = (
+    post("/v1/images/load", load, None, wire.OwnImageView, NAME, raw=True, costly=True),
+    get("/v1/images/own", listed, list[wire.OwnImageView]),
+    post("/v1/images/remove", remove, wire.RemoveImageRequest, wire.OwnImageView),
+)
