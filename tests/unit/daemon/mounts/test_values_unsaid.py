@@ -112,7 +112,7 @@ def test_a_fault_of_a_body_names_the_variable_alone(name: str) -> None:
     [
         (VERSION - 1, f"under version {VERSION - 1} of the policy, this is version {VERSION}."),
         (VERSION, "since then launcher.toml or the groups of a user were changed."),
-        (None, "Allowed: no image at all."),
+        (None, "Allowed: localhost/*."),
     ],
 )
 def test_a_refusal_at_the_start_says_which_policy_let_the_job_pass(
