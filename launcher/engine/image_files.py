@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import secrets
 import tarfile
 import time
@@ -19,6 +20,8 @@ from launcher.engine.connection import DockerConnection
 from launcher.engine.images import ImageConfig, Images
 from launcher.engine.outcome import Refusal, Refused
 from launcher.errors import EngineError, EngineUnavailable
+
+log = logging.getLogger(__name__)
 
 LABEL_READING = "launcher.reading"
 """The store whose daemon reads an image through this container."""
@@ -47,17 +50,20 @@ class ImageFiles:
         self._lock = Lock()
 
     def facts(self, image_id: str) -> ImageFacts:
-        """Return the facts of an image; empty ones if it is gone."""
+        """Return the facts of an image; empty ones if it is gone.
+
+        Without accounts where Docker refuses to read them, such as on a full disk.
+        """
         with self._lock:
             known = self._known.get(image_id)
         if known is not None:
             return known
+        config = self._images.config(image_id)
         try:
-            facts = self._read(image_id)
-        except Refused as refused:
-            if refused.refusal in (Refusal.IMAGE_MISSING, Refusal.MISSING):
-                return ImageFacts()
-            raise
+            facts = self._read(image_id, config)
+        except Refused as refused:  # a job can do without the image's own accounts
+            log.warning("cannot read the accounts of %s: %s", image_id, refused.message)
+            return ImageFacts(config)
         with self._lock:
             self._known[image_id] = facts
             while len(self._known) > MOST_IMAGES:
@@ -76,8 +82,7 @@ class ImageFiles:
             if container["Created"] < time.time() - LEFT_SECONDS:
                 self._remove(str(container["Id"]))
 
-    def _read(self, image_id: str) -> ImageFacts:
-        config = self._images.config(image_id)
+    def _read(self, image_id: str, config: ImageConfig) -> ImageFacts:
         body = {
             "Image": image_id,
             "Entrypoint": ["true"],

@@ -150,4 +150,4 @@ def test_without_leave_to_use_docker_it_says_so(user: OrdinaryUser, sandbox: San
 def test_with_a_docker_elsewhere_it_says_so(launch: Shell) -> None:
     done = launch("run", BUSYBOX, "true", env={"DOCKER_HOST": "tcp://10.0.0.1:2375"})
     assert done.code == 125
-    assert "DOCKER_HOST (tcp://10.0.0.1:2375) is not a local socket" in done.err
+    assert "your Docker (tcp://10.0.0.1:2375) is not a local socket" in done.err

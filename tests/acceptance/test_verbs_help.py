@@ -36,7 +36,7 @@ def test_the_help_of_a_verb_names_all_of_its_options(alone: Shell, verb: str) ->
     assert f"Usage: launch {verb} " in done.text
     command = frame.get_command(click.Context(frame), verb)
     assert command is not None
-    options = [p for p in command.params if isinstance(p, click.Option)]
+    options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
     for word in (word for option in options for word in option.opts):
         assert re.search(rf"(?m)^ .*{re.escape(word)}\b", done.text), word
 

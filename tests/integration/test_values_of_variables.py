@@ -115,7 +115,7 @@ def failing(daemon: DaemonProcess, proxy: FaultyDocker) -> list[int]:
     """Return jobs that end in every way, and one that waits."""
     client = daemon.client
     quoted = f"invalid environment variable: TOKEN={VALUE}"
-    proxy.add(r"POST .*/containers/create", "500", times=3, body=quoted)
+    proxy.add(r"POST .*/containers/create\?name=launch-(?!reading)", "500", times=3, body=quoted)
     ids = [submit(daemon)]
     wait_until(lambda: client.show(ids[0]).job.message, timeout=30, what="Docker has refused it")
     for fields in (

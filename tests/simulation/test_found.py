@@ -136,7 +136,7 @@ def test_a_job_that_may_have_run_is_lost_where_its_container_was_removed_meanwhi
     point: str,
 ) -> None:
     removed = (0.9, Trouble("removed"))
-    at = 1 if point == "start:after" else 4
+    at = 1 if point == "start:after" else 3
     made = run([submit(program=Program(20.0)), removed], Crash(at, point))
     assert made.ended == {1: ("LOST", None)}
     assert len(made.docker.record) == 1
