@@ -63,8 +63,11 @@ def _needs_mode(gpu: Gpu, target: LayoutTarget) -> None:
 def resolved(world: World, target: LayoutTarget) -> LayoutTarget:
     """Convert a request for more devices to one for the total, so that it can be planned again.
 
-    Instances without a compute instance do not count: they are completed first.
+    Instances without a compute instance do not count: they are completed first. MIG mode cannot go
+    off while instances exist, so all of them go with it.
     """
+    if target.mode is False:
+        return LayoutTarget(target.gpu_uuid, (), exact=True, mode=False)
     if not target.add or target.wants is None:
         return target
     gpu = _gpu(world, target.gpu_uuid)
@@ -316,13 +319,16 @@ def _step(kind: StepKind, gpu: Gpu, place: Place, gi: int | None = None) -> Step
 def going(
     world: World, gpu_plans: Sequence[GpuPlan], targets: Sequence[LayoutTarget]
 ) -> list[SliceState]:
-    """Return the affected slices: of destroyed instances, and all of a GPU that changes mode."""
+    """Return the affected slices: of destroyed instances, and all of a GPU that changes mode.
+
+    A slice that is gone counts while a job has it: its processes may still run on the GPU.
+    """
     modes = {w.gpu_uuid: w.mode for w in targets if w.mode is not None}
     all_go = {uuid for uuid, mode in modes.items() if mode != world.gpus[uuid].mig_current}
     gone = {(gpu_plan.gpu_uuid, s.gi) for gpu_plan in gpu_plans for s in gpu_plan.destroy}
     return [
         state
         for state in world.slices.values()
-        if not state.lost
+        if not (state.lost and state.lease is None)
         and (state.slice.gpu_uuid in all_go or (state.slice.gpu_uuid, state.slice.gi) in gone)
     ]

@@ -205,8 +205,6 @@ def _target(world: World, gpu: Gpu, entry: wire.LayoutEntry) -> LayoutTarget:
     )
     if entry.specs and entry.mode is None:
         _must_not_be_pending(gpu)
-    if entry.mode is False:  # the mode cannot be switched off while instances exist
-        return LayoutTarget(gpu.uuid, (), exact=True, mode=False)
     return LayoutTarget(gpu.uuid, wants, entry.exact, entry.add, drop, entry.mode)
 
 

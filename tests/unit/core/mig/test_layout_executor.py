@@ -351,3 +351,18 @@ def test_a_change_of_no_gpu_is_over_at_once_and_waits_for_no_other() -> None:
     assert carver.machine.tell(event) == []
     (active,) = carver.machine.world.layouts.values()
     assert active.gpus == (UUID,)
+
+
+def test_a_mode_does_not_change_under_a_job_whose_slice_is_gone() -> None:
+    carver = Carver()
+    carver.place(3, "1g.6gb", 0)
+    carver.show()
+    (job,) = carver.machine.submit(profile("1g.6gb"))
+    carver.machine.run(job)
+    del carver.standing[3]
+    carver.show()
+    with pytest.raises(StaleRequest, match="MIG-3 is used by job"):
+        carver.ask(LayoutTarget(UUID, None, mode=False))
+    op = carver.ask(LayoutTarget(UUID, (Want("1g.6gb"),), mode=False), Busy.WAIT)
+    assert op.wishes == (LayoutTarget(UUID, (), exact=True, mode=False),), "none can stay"
+    assert op.state is OpState.WAITING

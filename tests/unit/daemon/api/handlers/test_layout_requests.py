@@ -91,13 +91,6 @@ def test_specs_become_what_is_wanted_of_each_gpu() -> None:
     assert target_layouts(world(FIRST), asked(entry)) == (LayoutTarget("GPU-a", wants, exact=True),)
 
 
-def test_switching_the_mode_off_takes_every_instance_away() -> None:
-    entry = wire.LayoutEntry(gpus=["0"], mode=False)
-    assert target_layouts(world(FIRST), asked(entry)) == (
-        LayoutTarget("GPU-a", (), exact=True, mode=False),
-    )
-
-
 def test_a_gpu_is_asked_for_once() -> None:
     entries = [wire.LayoutEntry(gpus=[name], specs=[]) for name in ("0", "GPU-a")]
     with pytest.raises(UserError, match="more than one entry"):
