@@ -138,6 +138,9 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("secrets", ", ".join(spec.secrets) or None),
         ("memory", _memory(detail, spec)),
         ("shm size", None if spec.shm_size is None else f"{spec.shm_size // 2**20} MiB"),
+        ("tmp", "in memory" if spec.tmp == "memory" else None),
+        ("ulimits", _ulimits(spec)),
+        ("capabilities", ", ".join(spec.gpus.capabilities) or None),
         ("cpus", spec.cpus),
         ("as user", spec.user),
         *((each.name, getattr(spec, each.name)) for each in PLAIN_FIELDS),
@@ -148,6 +151,11 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("runtime", "host, in the foreground" if spec.foreground else "host" if on_host else None),
         *_queue_rows(spec),
     ]
+
+
+def _ulimits(spec: JobSpec) -> str | None:
+    """Return the limits as ``--ulimit`` takes them."""
+    return " ".join(f"{n}={each.soft}:{each.hard}" for n, each in spec.ulimits.items()) or None
 
 
 def _memory(detail: JobDetail, spec: JobSpec) -> str | None:
