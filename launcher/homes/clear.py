@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Callable, Collection, Iterator
 
+from launcher.homes import quota
 from launcher.homes.acting import acting_as
 from launcher.homes.values import CACHES, JOBS, REMOVED
 
@@ -73,6 +74,7 @@ def empty(root: int, seconds: float) -> bool:
         try:
             with _opened(root, f"{REMOVED}/{name}") as own:
                 if _remove_owned(own, until):
+                    quota.limit(own, 0)
                     os.rmdir(f"{REMOVED}/{name}", dir_fd=root)
         except OSError as error:
             failed = failed or error

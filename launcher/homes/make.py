@@ -9,9 +9,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+from launcher.homes import quota
 from launcher.homes.acting import acting_as
 from launcher.homes.clear import retire
-from launcher.homes.values import CACHE, CACHES, HOME, JOBS, TMP, HomeRequest
+from launcher.homes.values import CACHE, CACHES, HOME, JOBS, PART_OF_DISK, TMP, HomeRequest
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,12 +28,18 @@ def make(root: int, request: HomeRequest) -> None:
     if request.fresh:
         retire(root, request.container)
     with folder(root, JOBS) as jobs, folder(jobs, request.container) as own:
+        quota.limit(own, request.limit or _size_of(root) // PART_OF_DISK)
         _make_owned(own, request, {HOME: 0o700, TMP: 0o1777})
         for name, text in request.files.items():
             _write(own, name, text)
     if request.cache:
         with folder(root, CACHES) as caches, folder(caches, str(request.uid)) as own:
             _make_owned(own, request, {CACHE: 0o700})
+
+
+def _size_of(root: int) -> int:
+    status = os.fstatvfs(root)
+    return status.f_blocks * status.f_frsize
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ HOME, TMP, CACHE = "home", "tmp", "cache"
 MOST_FILE = 256 * 1024
 """Of a passwd or group file, in bytes."""
 MOST_PARENTS = 64
+PART_OF_DISK = 4
+"""As in ``core.jobs.disk_use``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,8 @@ class HomeRequest:
 
     ``parents`` are directories to create in it, such as ``home/.cache``; ``files`` are texts by
     name (passwd, group). ``cache``: the user's persistent cache is needed too. ``fresh``: an
-    earlier directory of the same name is removed first.
+    earlier directory of the same name is removed first. ``limit`` is in bytes, 0 for a part of the
+    file system; it holds where that has project quotas.
     """
 
     container: str
@@ -28,6 +31,7 @@ class HomeRequest:
     files: Mapping[str, str] = field(default_factory=dict)
     cache: bool = False
     fresh: bool = True
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,8 @@ def sweep(settings: HelperSettings, fields: Fields) -> Reply:
 
 def home(settings: HelperSettings, fields: Fields) -> Reply:
     """Make the directories of a container's HOME and /tmp, and its user's cache."""
-    values.only(fields, "homes", "container", "uid", "gid", "parents", "files", "cache", "fresh")
+    names = ("parents", "files", "cache", "fresh", "limit")
+    values.only(fields, "homes", "container", "uid", "gid", *names)
     request = values.home_of(fields)
     with _homes(fields) as root:
         homes.make(root, request)

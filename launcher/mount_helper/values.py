@@ -104,6 +104,7 @@ def home_of(fields: Fields) -> HomeRequest:
         files=files,
         cache=_flag("cache", fields["cache"]),
         fresh=_flag("fresh", fields["fresh"]),
+        limit=_size("limit", fields["limit"]),
     )
 
 
@@ -123,6 +124,12 @@ def _beneath(where: str, value: Any) -> str:
     path = _text(where, value)
     check_root(f"/{path}")
     return path
+
+
+def _size(where: str, value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise UserError(f"{where}: {value!r} is not a number of bytes")
+    return value
 
 
 def _flag(where: str, value: Any) -> bool:

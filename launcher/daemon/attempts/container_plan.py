@@ -149,8 +149,8 @@ class ContainerPlan:
             if self.request.spec.secrets:
                 self._put_secrets(dockerd())
             if (own := self.limits().directories) is not None:
-                person, image_id = self.request.person, self.action.image_id
-                self.job_homes.make(own, person, name, image_id, fresh=fresh)
+                image_id = self.action.image_id
+                self.job_homes.make(own, self.request, name, image_id, fresh=fresh)
         except PinRefused as refused:
             raise NotStarted(StartFailure.USER, _volume_error(refused)) from refused
         except (EngineUnavailable, Unknown, Refused) as away:

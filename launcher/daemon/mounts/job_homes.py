@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from launcher.core.policy import account_files
 from launcher.core.policy.own_directories import TMP, OwnDirectories
-from launcher.core.policy.policy import Person
+from launcher.core.policy.policy import PolicyInput
 from launcher.core.policy.sandbox import ImageWishes
 from launcher.daemon.mounts.homes import Homes
 from launcher.engine.image_files import ImageFacts
@@ -44,13 +44,20 @@ class JobHomes:
         return tuple(mount for is_wanted, mount in wanted if is_wanted)
 
     def make(
-        self, own: OwnDirectories, person: Person, container: str, image_id: str, *, fresh: bool
+        self,
+        own: OwnDirectories,
+        request: PolicyInput,
+        container: str,
+        image_id: str,
+        *,
+        fresh: bool,
     ) -> None:
         """Make a container's directories; ``fresh``: an earlier attempt's are not used again.
 
         Raises ``LauncherError``.
         """
-        owner, facts = person.owner, self.facts(image_id)
+        person, facts = request.person, self.facts(image_id)
+        owner = person.owner
         files = {
             "passwd": account_files.passwd(
                 facts.passwd, owner.name, owner.uid, owner.gid, own.home_path, facts.shell
@@ -68,5 +75,6 @@ class JobHomes:
                 files=files,
                 cache=own.cache,
                 fresh=fresh,
+                limit=request.policy.disk or 0,
             )
         )

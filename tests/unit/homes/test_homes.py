@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from launcher import homes
-from launcher.homes import HomeRequest
+from launcher.core.jobs import disk_use
+from launcher.homes import HomeRequest, quota
 from launcher.homes.clear import clear
 from launcher.homes.measure import MOST_DEPTH, measure
+from launcher.homes.values import PART_OF_DISK
 
 UID, GID = os.getuid(), os.getgid()
 NAME = "launch-feed-7-1"
@@ -45,6 +47,15 @@ def test_home_is_private_tmp_is_for_all_and_parents_are_made(root: int, tmp_path
     assert (own / "group").read_bytes() == "ü\n".encode()
     assert mode(own / "passwd") == 0o644
     assert mode(tmp_path / "caches" / str(UID) / "cache") == 0o700
+
+
+def test_the_default_limit_is_the_one_that_is_measured() -> None:
+    assert PART_OF_DISK == disk_use.PART_OF_DISK
+
+
+def test_without_project_quotas_a_directory_is_made_all_the_same(root: int) -> None:
+    homes.make(root, request(limit=2**30))
+    assert quota.limit(root, 0) in (True, False)
 
 
 def test_an_attempt_starts_fresh_and_a_repeated_request_keeps_what_is_there(
