@@ -1,0 +1,173 @@
+"""Blocks the cloud's metadata address for jobs, in the chain that Docker leaves to admins.
+
+Docker puts DOCKER-USER in front of its own rules and does not change what is in it. Without that
+chain Docker does not manage iptables here, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.network import INTERFACE
+from launcher.procfs import read_lines, read_text
+
+CHAIN, DOCKERS = "LAUNCHER-NETWORK", "DOCKER-USER"
+ADDRESSES = ("169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32")
+"""Link-local (AWS, Google, Azure, Oracle and others), Azure's wire server, and Alibaba."""
+_RULES = (
+    # The same addresses are the clouds' name servers.
+    *(f"-p {protocol} -m {protocol} --dport 53 -j RETURN" for protocol in ("udp", "tcp")),
+    *(f"-d {address} -j REJECT" for address in ADDRESSES),
+)
+_JUMP = ("-i", INTERFACE, "-j", CHAIN)
+_RESTORE = "\n".join(
+    ["*filter", f":{CHAIN} - [0:0]", *(f"-A {CHAIN} {rule}" for rule in _RULES), "COMMIT", ""]
+)
+"""Empties and fills the chain in one step: there is no moment without the rules."""
+_DROP = re.compile(rf"-A \S+ -i {INTERFACE} -o {INTERFACE} -j DROP", re.ASCII)
+WAIT_SECONDS, PATIENCE_SECONDS = "5", 15.0
+FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CAP_NET_ADMIN = 12
+_BRIDGE = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+_STATUS = Path("/proc/self/status")
+
+Tool = Callable[[tuple[str, ...], str], tuple[int, str]]
+"""Runs a command with a text as its input; returns its exit status and output."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallState:
+    """``metadata`` and ``isolation``: why jobs reach the metadata address or each other, else None.
+
+    ``managed``: whether Docker manages iptables here. ``failed``: whether a change was refused.
+    """
+
+    managed: bool
+    metadata: str | None = None
+    isolation: str | None = None
+    failed: bool = False
+
+
+def apply(run: Tool | None = None, bridge: Path = _BRIDGE) -> FirewallState:
+    """Make the rules where they are missing; return what holds then. Idempotent."""
+    run = run or run_tool
+    if (trouble := _unmanaged(run)) is not None:
+        return trouble
+    commands: list[tuple[tuple[str, ...], str]] = [(("iptables-restore", "--noflush"), _RESTORE)]
+    if _iptables(run, "-C", DOCKERS, *_JUMP)[0]:
+        commands.append((("iptables", "-I", DOCKERS, *_JUMP), ""))
+    for command, text in commands:
+        status, output = run(command, text)
+        if status:
+            reason = f"`{' '.join(command)}` failed: {_last_line(output, status)}"
+            return FirewallState(True, reason, _isolation(run, bridge), failed=True)
+    return look(run, bridge)
+
+
+def look(run: Tool | None = None, bridge: Path = _BRIDGE) -> FirewallState:
+    """Return what holds now, without changing anything."""
+    run = run or run_tool
+    return _unmanaged(run) or FirewallState(True, _metadata(run), _isolation(run, bridge))
+
+
+def may_change(status: Path = _STATUS) -> bool:
+    """Whether this process has CAP_NET_ADMIN."""
+    try:
+        lines = read_lines(status)
+    except OSError:
+        return False
+    held = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
+    return bool(int(held, 16) >> CAP_NET_ADMIN & 1)
+
+
+def shares_network_with(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether a process is in this process's network namespace; False if that is unknown."""
+    try:
+        ours, theirs = ((proc / who / "ns/net").stat() for who in ("self", str(pid)))
+    except OSError:
+        return False
+    return (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
+
+
+def run_tool(command: tuple[str, ...], text: str) -> tuple[int, str]:
+    """Run iptables or iptables-restore; 127 if it is not installed."""
+    tool = shutil.which(command[0], path=f"{os.environ.get('PATH', '')}:{FOLDERS}")
+    if tool is None:
+        return 127, f"{command[0]} is not installed"
+    try:
+        done = subprocess.run(
+            [tool, "-w", WAIT_SECONDS, *command[1:]],
+            input=text,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return 1, str(error)
+    return done.returncode, done.stdout
+
+
+def _iptables(run: Tool, *words: str) -> tuple[int, str]:
+    return run(("iptables", *words), "")
+
+
+def _unmanaged(run: Tool) -> FirewallState | None:
+    """Return the state where Docker does not manage iptables, or that cannot be found out."""
+    status, output = _iptables(run, "-S")
+    if status == 127:
+        reason = "iptables is not installed"
+    elif status:
+        reason = f"iptables failed: {_last_line(output, status)}"
+    elif f"-N {DOCKERS}" not in output.split("\n"):
+        reason = f"Docker does not manage iptables here: there is no chain {DOCKERS}"
+    else:
+        return None
+    return FirewallState(False, reason, reason)
+
+
+def _metadata(run: Tool) -> str | None:
+    wanted = [(DOCKERS, *_JUMP), *((CHAIN, *rule.split()) for rule in _RULES)]
+    if any(_iptables(run, "-C", *rule)[0] for rule in wanted):
+        return f"the rules of the chain {CHAIN} are missing"
+    if _iptables(run, "-C", "FORWARD", "-j", DOCKERS)[0]:
+        return f"the chain FORWARD does not lead to {DOCKERS}"
+    return None
+
+
+def _isolation(run: Tool, bridge: Path) -> str | None:
+    """Return why Docker's rule between the containers of the network has no effect.
+
+    None also where the network is still to be made.
+    """
+    if not _has_interface():
+        return None
+    status, output = _iptables(run, "-S")
+    if status or not any(_DROP.match(line) for line in output.split("\n")):
+        return f"iptables has no rule between containers on {INTERFACE}"
+    try:
+        seen = read_text(bridge).strip()
+    except OSError:
+        return "the kernel module br_netfilter is not loaded: iptables does not see bridged packets"
+    return None if seen == "1" else f"{bridge} is {seen}: iptables does not see bridged packets"
+
+
+def _has_interface() -> bool:
+    try:
+        return socket.if_nametoindex(INTERFACE) > 0
+    except OSError:
+        return False
+
+
+def _last_line(output: str, status: int) -> str:
+    lines = [line for line in output.split("\n") if line.strip()]
+    return lines[-1].strip() if lines else f"exit status {status}"
