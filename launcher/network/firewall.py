@@ -6,12 +6,14 @@ chain Docker does not manage iptables here, and nothing is changed.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +37,7 @@ _DROP = re.compile(rf"-A \S+ -i {INTERFACE} -o {INTERFACE} -j DROP", re.ASCII)
 WAIT_SECONDS, PATIENCE_SECONDS = "5", 15.0
 FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CAP_NET_ADMIN = 12
+LOCK = Path("/run/launcher-network.lock")
 _BRIDGE = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 _STATUS = Path("/proc/self/status")
 
@@ -57,7 +60,24 @@ class FirewallState:
 
 def apply(run: Tool | None = None, bridge: Path = _BRIDGE) -> FirewallState:
     """Make the rules where they are missing; return what holds then. Idempotent."""
-    run = run or run_tool
+    with _alone():
+        return _apply(run or run_tool, bridge)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other launchers from adding the same rule between our look and our change."""
+    try:
+        lock = LOCK.open("w")
+    except OSError:  # then a rule may stand there twice
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _apply(run: Tool, bridge: Path) -> FirewallState:
     if (trouble := _unmanaged(run)) is not None:
         return trouble
     commands: list[tuple[tuple[str, ...], str]] = [(("iptables-restore", "--noflush"), _RESTORE)]

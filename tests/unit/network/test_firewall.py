@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,7 @@ class Iptables:
 def bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The kernel shows bridged packets to iptables, and the network's bridge is there."""
     monkeypatch.setattr(socket, "if_nametoindex", lambda name: 7)
+    monkeypatch.setattr(firewall, "LOCK", tmp_path / "lock")
     place = tmp_path / "bridge-nf-call-iptables"
     place.write_text("1\n")
     return place
@@ -61,6 +65,31 @@ def test_the_rules_are_made_once_in_front_of_what_an_admin_has_there(bridge: Pat
     in_chain = [rule for rule in iptables.rules if rule.startswith(f"-A {CHAIN}")]
     assert [rule.split("-j ")[1] for rule in in_chain] == ["RETURN"] * 2 + ["REJECT"] * 3
     assert all("--dport 53" in rule for rule in in_chain[:2]), "name servers stay in reach"
+
+
+def test_two_launchers_at_once_do_not_make_a_rule_twice(bridge: Path) -> None:
+    """Each would find the rule missing before either has made it."""
+    iptables = Iptables(MANAGED)
+    both = threading.Barrier(2)
+
+    def slow(command: tuple[str, ...], text: str) -> tuple[int, str]:
+        result = iptables(command, text)
+        if command[:3] == ("iptables", "-C", DOCKERS) and result[0]:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(0.2)
+        return result
+
+    with ThreadPoolExecutor(2) as pool:
+        states = list(pool.map(lambda _: apply(slow, bridge), range(2)))
+    assert states == [FirewallState(managed=True)] * 2
+    assert iptables.rules.count(JUMP) == 1
+
+
+def test_without_a_lock_the_rules_are_made_all_the_same(
+    bridge: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firewall, "LOCK", bridge / "no-directory")
+    assert apply(Iptables(MANAGED), bridge) == FirewallState(managed=True)
 
 
 def test_looking_changes_nothing_and_says_what_is_missing(bridge: Path) -> None:
