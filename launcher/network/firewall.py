@@ -7,6 +7,7 @@ chain Docker does not manage iptables here, and nothing is changed.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import re
@@ -26,9 +27,9 @@ ADDRESSES = ("169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32")
 _RULES = (
     # The same addresses are the clouds' name servers.
     *(f"-p {protocol} -m {protocol} --dport 53 -j RETURN" for protocol in ("udp", "tcp")),
-    *(f"-d {address} -j REJECT" for address in ADDRESSES),
+    *(f"-d {address} -j REJECT --reject-with icmp-port-unreachable" for address in ADDRESSES),
 )
-_JUMP = ("-i", INTERFACE, "-j", CHAIN)
+_JUMP = f"{DOCKERS} -i {INTERFACE} -j {CHAIN}"
 _RESTORE = "\n".join(
     ["*filter", f":{CHAIN} - [0:0]", *(f"-A {CHAIN} {rule}" for rule in _RULES), "COMMIT", ""]
 )
@@ -78,23 +79,34 @@ def _alone() -> Iterator[None]:
 
 
 def _apply(run: Tool, bridge: Path) -> FirewallState:
-    if (trouble := _unmanaged(run)) is not None:
-        return trouble
+    found = look(run, bridge)
+    if not found.managed or found.metadata is None:
+        return found
     commands: list[tuple[tuple[str, ...], str]] = [(("iptables-restore", "--noflush"), _RESTORE)]
-    if _iptables(run, "-C", DOCKERS, *_JUMP)[0]:
-        commands.append((("iptables", "-I", DOCKERS, *_JUMP), ""))
+    if not _has(run, [], _JUMP):
+        commands.append((("iptables", "-I", *_JUMP.split()), ""))
     for command, text in commands:
         status, output = run(command, text)
         if status:
             reason = f"`{' '.join(command)}` failed: {_last_line(output, status)}"
-            return FirewallState(True, reason, _isolation(run, bridge), failed=True)
+            return dataclasses.replace(found, metadata=reason, failed=True)
     return look(run, bridge)
 
 
 def look(run: Tool | None = None, bridge: Path = _BRIDGE) -> FirewallState:
-    """Return what holds now, without changing anything."""
+    """Return what holds now, without changing anything; one call of iptables where all is well."""
     run = run or run_tool
-    return _unmanaged(run) or FirewallState(True, _metadata(run), _isolation(run, bridge))
+    status, output = run(("iptables", "-S"), "")
+    lines = output.split("\n")
+    if status == 127:
+        reason = "iptables is not installed"
+    elif status:
+        reason = f"iptables failed: {_last_line(output, status)}"
+    elif f"-N {DOCKERS}" not in lines:
+        reason = f"Docker does not manage iptables here: there is no chain {DOCKERS}"
+    else:
+        return FirewallState(True, _metadata(run, lines), _isolation(lines, bridge))
+    return FirewallState(False, reason, reason)
 
 
 def may_change(status: Path = _STATUS) -> bool:
@@ -137,42 +149,27 @@ def run_tool(command: tuple[str, ...], text: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def _iptables(run: Tool, *words: str) -> tuple[int, str]:
-    return run(("iptables", *words), "")
-
-
-def _unmanaged(run: Tool) -> FirewallState | None:
-    """Return the state where Docker does not manage iptables, or that cannot be found out."""
-    status, output = _iptables(run, "-S")
-    if status == 127:
-        reason = "iptables is not installed"
-    elif status:
-        reason = f"iptables failed: {_last_line(output, status)}"
-    elif f"-N {DOCKERS}" not in output.split("\n"):
-        reason = f"Docker does not manage iptables here: there is no chain {DOCKERS}"
-    else:
-        return None
-    return FirewallState(False, reason, reason)
-
-
-def _metadata(run: Tool) -> str | None:
-    wanted = [(DOCKERS, *_JUMP), *((CHAIN, *rule.split()) for rule in _RULES)]
-    if any(_iptables(run, "-C", *rule)[0] for rule in wanted):
+def _metadata(run: Tool, lines: list[str]) -> str | None:
+    if not all(_has(run, lines, rule) for rule in (_JUMP, *(f"{CHAIN} {r}" for r in _RULES))):
         return f"the rules of the chain {CHAIN} are missing"
-    if _iptables(run, "-C", "FORWARD", "-j", DOCKERS)[0]:
+    if not _has(run, lines, f"FORWARD -j {DOCKERS}"):
         return f"the chain FORWARD does not lead to {DOCKERS}"
     return None
 
 
-def _isolation(run: Tool, bridge: Path) -> str | None:
+def _has(run: Tool, lines: list[str], rule: str) -> bool:
+    """Whether a rule is among these of ``iptables -S``, or there in other words."""
+    return f"-A {rule}" in lines or run(("iptables", "-C", *rule.split()), "")[0] == 0
+
+
+def _isolation(lines: list[str], bridge: Path) -> str | None:
     """Return why Docker's rule between the containers of the network has no effect.
 
     None also where the network is still to be made.
     """
     if not _has_interface():
         return None
-    status, output = _iptables(run, "-S")
-    if status or not any(_DROP.match(line) for line in output.split("\n")):
+    if not any(_DROP.match(line) for line in lines):
         return f"iptables has no rule between containers on {INTERFACE}"
     try:
         seen = read_text(bridge).strip()
