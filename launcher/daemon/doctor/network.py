@@ -16,6 +16,7 @@ from launcher.network.firewall import FirewallState
 
 NAME, METADATA = "network", "metadata"
 UNIT = "launcher-network"
+UNKNOWN = "unknown whether the firewall keeps jobs from the cloud's metadata address"
 HELP = "`launch help containers` has the rules to make by hand."
 
 
@@ -47,7 +48,7 @@ def findings(
         yield warning(NAME, text, network.fix)
         return
     if not network.has_default:
-        yield ok(NAME, "Docker has no default bridge (--bridge=none): jobs get no network of ours")
+        yield ok(NAME, "Docker has no default bridge (--bridge=none): no network is made for jobs")
         return
     nftables = backend is not None and "nftables" in backend
     isolation = None if state is None or nftables else state.isolation
@@ -74,11 +75,10 @@ def metadata(state: FirewallState | None, nftables: bool, contained: bool) -> Fi
         fix = "Restart Docker." if state.managed else f"Block it in your own firewall: {HELP}"
         return warning(METADATA, f"{text}: {state.metadata}", fix)
     if contained:
-        reason = "unknown: a daemon in a container does not see the firewall"
-        return warning(METADATA, f"whether {text} is {reason}", HELP)
+        return warning(METADATA, f"{UNKNOWN}: a daemon in a container does not see it", HELP)
     return warning(
         METADATA,
-        f"whether {text} is unknown: the unit {UNIT} has not run within the last minutes",
+        f"{UNKNOWN}: the unit {UNIT} has not run within the last minutes",
         f"`systemctl enable --now {UNIT}.timer` on a machine with systemd, after `launch "
         f"install-service`. Otherwise: {HELP}",
     )
