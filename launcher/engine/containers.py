@@ -12,6 +12,7 @@ from launcher.core.model.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_STORE
 from launcher.crashpoints import around
 from launcher.engine.connection import DockerConnection
 from launcher.engine.dockerd_identity import DockerdIdentity, incarnation
+from launcher.engine.networks import Networks
 from launcher.engine.outcome import Refusal, Refused, mapped
 
 PING_SECONDS = 10.0
@@ -94,6 +95,7 @@ class Containers:
     def __init__(self, connection: DockerConnection) -> None:
         self._connection = connection
         self._known: DockerdIdentity | None = None
+        self.networks = Networks(connection)
         self._pinger = DockerConnection(connection.host, min(PING_SECONDS, connection.timeout))
 
     def engine_version(self) -> str:
@@ -120,6 +122,11 @@ class Containers:
     def has_label(self, label: str) -> bool:
         """Return whether dockerd has this label (``dockerd --label``, GET /info)."""
         return label in (self._connection.info().get("Labels") or [])
+
+    def firewall_backend(self) -> str | None:
+        """Return how dockerd makes its rules, such as "nftables"; None before Docker 28."""
+        backend = self._connection.info().get("FirewallBackend") or {}
+        return backend.get("Driver")
 
     def create(self, name: str, body: dict[str, Any]) -> str:
         """Create a container under this attempt's unique name; return its id."""

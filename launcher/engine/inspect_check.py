@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from launcher.engine.validate import Bounds
+from launcher.network import NETWORK
 
 _SHARED = ("PidMode", "UTSMode", "UsernsMode", "NetworkMode", "IpcMode", "CgroupnsMode")
 _NOTHING = (
@@ -38,6 +39,7 @@ def inspect_faults(info: dict[str, Any], bounds: Bounds, *, limits: bool = True)
     faults = [*device_faults(info, bounds.devices), *_shared(host, bounds)]
     faults += [f"it has {name} {host[name]}" for name in _NOTHING if host.get(name)]
     if bounds.uid != 0:
+        faults += _network(host, bounds, exact=limits)
         faults += _ordinary(info.get("Config") or {}, host, bounds)
     return faults + (list(_amounts(host, bounds)) if limits else [])
 
@@ -67,17 +69,35 @@ def device_faults(info: dict[str, Any], devices: list[str]) -> Iterator[str]:
         yield f"a job without devices has the runtime {host['Runtime']}"
 
 
+def _is_shared(mode: str) -> bool:
+    """Whether a namespace mode is the host's or another container's."""
+    return mode == "host" or mode.startswith(("container:", "ns:"))
+
+
 def _shared(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
     for name in _SHARED:
         value = str(host.get(name) or "")
         granted = name == "NetworkMode" and value == bounds.network
-        if (value == "host" or value.startswith(("container:", "ns:"))) and not granted:
+        if _is_shared(value) and not granted:
             yield f"{name} is {value}"
     mounts = [(m.get("Source"), m.get("Target")) for m in host.get("Mounts") or []]
     if mounts != [(source, target) for source, target, _ in bounds.all_mounts]:
         yield f"it mounts {mounts}, granted is {bounds.all_mounts}"
     elif bounds.secrets is not None and host["Mounts"][-1].get("ReadOnly") is not True:
         yield "its secrets can be written"
+
+
+def _network(host: dict[str, Any], bounds: Bounds, *, exact: bool) -> Iterator[str]:
+    """Yield a network that is neither the granted one nor, from an earlier daemon, a usual one.
+
+    Docker reports its default network as "default" or by name.
+    """
+    default = ("", "default", "bridge")
+    granted = default if bounds.network is None else (bounds.network,)
+    usual = () if exact else (*default, "none", NETWORK)
+    name = str(host.get("NetworkMode") or "")
+    if name not in (*granted, *usual) and not _is_shared(name):  # that is reported anyway
+        yield f"its network is {name or 'default'}, granted is {bounds.network or 'default'}"
 
 
 def _ordinary(config: dict[str, Any], host: dict[str, Any], bounds: Bounds) -> Iterator[str]:

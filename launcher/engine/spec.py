@@ -14,6 +14,7 @@ from typing import Any
 from launcher.core.model.gpu import Slice
 from launcher.core.policy.policy import normal
 from launcher.core.policy.sandbox import Confinement
+from launcher.network import NETWORK, full_hostname
 from launcher.spec.job_spec import JobSpec, Mount
 
 LOG_CONFIG: dict[str, Any] = {
@@ -78,7 +79,8 @@ def create_body(launch: ContainerSpec) -> dict[str, Any]:
     if working_dir is not None:
         body["WorkingDir"] = normal(working_dir)
     if spec.hostname is not None:
-        body["Hostname"] = spec.hostname
+        in_network = launch.confinement.network == NETWORK
+        body["Hostname"] = full_hostname(spec.hostname) if in_network else spec.hostname
     if launch.confinement.user is not None:
         body["User"] = launch.confinement.user
     return body

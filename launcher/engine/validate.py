@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from launcher.network import NETWORK
+
 _OURS = (
     "NVIDIA_",
     "LD_",
@@ -123,7 +125,9 @@ _BODY_MAY: dict[str, Rule] = {
     "Cmd": _strings,
     "Entrypoint": _strings,
     "WorkingDir": _text,
-    "Hostname": lambda value: isinstance(value, str) and _LABEL.fullmatch(value) is not None,
+    "Hostname": lambda value: (
+        isinstance(value, str) and _LABEL.fullmatch(value.removesuffix(f".{NETWORK}")) is not None
+    ),
     "User": _text,
 }
 _HOST: dict[str, Rule] = {
@@ -144,7 +148,7 @@ _HOST_MAY: dict[str, Rule] = {
     "MemorySwap": _amount,
     "PidsLimit": _amount,
     "Ulimits": _fields,
-    "NetworkMode": _is("none", "host"),
+    "NetworkMode": _is("none", "host", NETWORK),
     "GroupAdd": _strings,
     "NanoCpus": _amount,
     "CapDrop": _is(["ALL"]),
@@ -166,6 +170,7 @@ def body_faults(body: dict[str, Any], bounds: Bounds) -> list[str]:
     faults += _label_faults(body["Labels"], bounds.uuids, bounds.uid)
     faults += _mount_faults(host["Mounts"], bounds)
     faults += _granted_faults(host, bounds)
+    faults += _hostname_faults(body.get("Hostname", ""), bounds.network)
     faults += [] if bounds.uid == 0 else _ordinary_faults(body, host, bounds)
     if bounds.uid == 0 and host["Tmpfs"]:
         faults.append(f"tmpfs {host['Tmpfs']} is not allowed")
@@ -285,6 +290,8 @@ def _granted_faults(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
         yield f"its processes are {host.get('PidsLimit')}, granted is {bounds.pids}"
     if host.get("NetworkMode") != bounds.network:
         yield f"its network is {host.get('NetworkMode')}, granted is {bounds.network}"
+    if bounds.network == NETWORK and bounds.unbound:
+        yield f"the network {NETWORK} is for ordinary users' jobs"
     if host.get("GroupAdd", []) != [str(gid) for gid in bounds.groups]:
         yield f"its groups are {host.get('GroupAdd')}, granted is {bounds.groups}"
     limits = [(u.get("Name"), u.get("Soft"), u.get("Hard")) for u in host.get("Ulimits", [])]
@@ -294,6 +301,13 @@ def _granted_faults(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
     granted = sorted([*(u for u in usual if u[0] not in named), *bounds.ulimits])
     if sorted(limits) != granted or any(type(n) is not int for limit in limits for n in limit[1:]):
         yield f"its ulimits are {limits}, granted is {granted}"
+
+
+def _hostname_faults(hostname: str, network: str | None) -> Iterator[str]:
+    """Yield a short hostname that other jobs of the network could take for a server's."""
+    label, _, domain = hostname.partition(".")
+    if label and bool(domain) != (network == NETWORK) and len(label) < 64 - len(NETWORK):
+        yield f"its hostname is {hostname!r} in the network {network}"
 
 
 def _ordinary_faults(body: dict[str, Any], host: dict[str, Any], bounds: Bounds) -> Iterator[str]:

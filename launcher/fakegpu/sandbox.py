@@ -62,7 +62,8 @@ class Sandbox:
     Without ``gpu_support`` dockerd lacks the hook that its label promises, and runs only CPU
     jobs. A ``plain`` dockerd has neither, as on a machine without NVIDIA software. Without
     ``live_restore`` containers end with dockerd. Without ``own_containerd`` dockerd starts its own
-    containerd. Many machines are configured so.
+    containerd. Many machines are configured so. In the network namespace ``netns`` (of ip-netns(8))
+    dockerd has a bridge, and manages the firewall there with ``iptables``.
     """
 
     def __init__(
@@ -73,10 +74,13 @@ class Sandbox:
         plain: bool = False,
         live_restore: bool = True,
         own_containerd: bool = True,
+        netns: str | None = None,
+        iptables: bool = True,
     ) -> None:
         self.directory = directory.resolve()
         self.gpu_support, self.plain = gpu_support and not plain, plain
         self.live_restore, self.own_containerd = live_restore, own_containerd
+        self.netns, self.iptables = netns, iptables
         name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
         self.run = RUN / name
         self.cgroup = f"launcher-sandbox-{name}"
@@ -149,6 +153,7 @@ class Sandbox:
         config = self.run / "daemon.json"
         config.write_text("{}", encoding="utf-8")
         command = [
+            *([] if self.netns is None else ["nsenter", f"--net=/run/netns/{self.netns}"]),
             dockerd or _program("dockerd"),
             f"--host={self.docker_host}",
             f"--config-file={config}",
@@ -158,10 +163,7 @@ class Sandbox:
             f"--pidfile={self.run / 'dockerd.pid'}",
             f"--cgroup-parent=/{self.cgroup}",
             "--exec-opt=native.cgroupdriver=cgroupfs",
-            "--bridge=none",
-            "--iptables=false",
-            "--ip-forward=false",
-            "--ip-masq=false",
+            *self._network(),
             "--userland-proxy=false",
             *(["--live-restore"] if self.live_restore else []),
             *([] if self.plain else [f"--label={HOOK_LABEL}"]),
@@ -174,6 +176,11 @@ class Sandbox:
                 raise
             # On a busy machine dockerd may give up waiting for the containerd that it starts.
             self._start_dockerd(command)
+
+    def _network(self) -> list[str]:
+        if self.netns is not None:
+            return [] if self.iptables else ["--iptables=false", "--ip-masq=false"]
+        return ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]
 
     def _start_dockerd(self, command: list[str]) -> None:
         (self.run / "dockerd.pid").unlink(missing_ok=True)

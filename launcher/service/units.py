@@ -17,6 +17,8 @@ NAMES = (
     "launcher-host.service",
     "launcher-host.socket",
     "launcher-host-users.socket",
+    "launcher-network.service",
+    "launcher-network.timer",
 )
 PAM = "launcher-host"
 """The PAM service of background host jobs (launcher.host.systemd.service)."""

@@ -21,6 +21,7 @@ SERVICES = (
     "launcher-pins.service",
     "launcher-output.service",
     "launcher-host.service",
+    "launcher-network.service",
 )
 
 
@@ -57,6 +58,13 @@ def test_the_output_keeper_may_do_nothing_but_write_log_files(written: Path) -> 
     found = re.search(r"Overall exposure level for launcher-output.service: ([\d.]+)", told)
     assert found is not None, told
     assert float(found[1]) <= 2.0
+
+
+def test_the_unit_for_the_firewall_may_change_the_network_and_nothing_else(written: Path) -> None:
+    told = analyze("security", "--offline=yes", str(written / "launcher-network.service"))
+    found = re.search(r"Overall exposure level for launcher-network.service: ([\d.]+)", told)
+    assert found is not None, told
+    assert float(found[1]) <= 3.0
 
 
 def test_the_helper_for_host_jobs_is_shut_in_as_far_as_its_work_allows(written: Path) -> None:

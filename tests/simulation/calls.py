@@ -129,11 +129,20 @@ class Port:
             return
 
 
+class NoNetworks:
+    """``engine.Networks`` of a Docker without a default bridge."""
+
+    @staticmethod
+    def of_one_start() -> Callable[[], None]:
+        return lambda: None
+
+
 class FakeContainers:
     """``engine.Containers`` over the fake dockerd."""
 
     def __init__(self, port: Port) -> None:
         self._port, self._docker = port, port.docker
+        self.networks = NoNetworks()
 
     def engine_version(self) -> str:
         self._port.call("version", "", lambda: None)

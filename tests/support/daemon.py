@@ -57,6 +57,8 @@ class DaemonProcess:
         """Variables of the daemon's own environment."""
         self.words: list[str] = []
         """More words of its command line."""
+        self.enter: list[str] = []
+        """Words before its command, such as those that enter a namespace; it is not forked then."""
         self.gpu_words = ["--fake-gpu", str(machine.directory)]
 
     @property
@@ -71,11 +73,11 @@ class DaemonProcess:
         words += ["--docker-host", self.docker_host, *self.gpu_words, *self.words]
         environment = self.environment | self.extra
         with self.log.open("ab") as log:
-            if self.nursery is not None:
+            if self.nursery is not None and not self.enter:
                 self.process = self.nursery.spawn(words, environment, log.fileno())
             else:
                 self.process = subprocess.Popen(
-                    [*LAUNCH, *words],
+                    [*self.enter, *LAUNCH, *words],
                     stdout=log,
                     stderr=log,
                     env=environment,

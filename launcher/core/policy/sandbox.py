@@ -73,15 +73,34 @@ class ImageWishes:
 NO_WISHES = ImageWishes()
 
 
-def confinement(request: PolicyInput, image: ImageWishes = NO_WISHES) -> Confinement:
-    """Return the limits of the container of this job."""
+def gets_job_network(request: PolicyInput) -> bool:
+    """Whether a job gets the launcher's own network, where Docker has it."""
+    is_default = request.spec.network_mode in (None, "default")
+    return is_default and request.person.owner.uid not in request.policy.unbound
+
+
+def _network(request: PolicyInput, job_network: str | None) -> str | None:
+    """Return the container's network, None for Docker's default."""
+    if gets_job_network(request):
+        return job_network
+    mode = request.spec.network_mode
+    return None if mode == "default" else mode
+
+
+def confinement(
+    request: PolicyInput, image: ImageWishes = NO_WISHES, job_network: str | None = None
+) -> Confinement:
+    """Return the limits of the container of this job.
+
+    ``job_network`` is the network of ordinary users' jobs, None where they get Docker's default.
+    """
     spec, owner, policy, profile = (
         request.spec,
         request.person.owner,
         request.policy,
         request.profile,
     )
-    network = None if spec.network_mode == "default" else spec.network_mode
+    network = _network(request, job_network)
     capabilities = gpu_capabilities(request, image.gpu_capabilities)
     if owner.uid == 0:
         return Confinement(

@@ -10,7 +10,7 @@ from launcher.core.messages.events import StartFailure
 from launcher.core.model.ids import LABEL_SECRETS, labels
 from launcher.core.policy import policy
 from launcher.core.policy import validate as wellformed
-from launcher.core.policy.sandbox import Confinement, confinement
+from launcher.core.policy.sandbox import Confinement, confinement, gets_job_network
 from launcher.daemon.attempts.start_errors import NotStarted
 from launcher.daemon.machine.devices import Devices
 from launcher.daemon.mounts.container_directories import Directories
@@ -43,10 +43,12 @@ class ContainerPlan:
     devices: Devices
     directories: Directories
     job_homes: JobHomes
+    job_network: Callable[[], str | None]
 
     def limits(self) -> Confinement:
         """Return the container's limits; raises as Docker's calls do, until the image is known."""
-        return confinement(self.request, self.job_homes.wishes(self.action.image_id))
+        network = self.job_network() if gets_job_network(self.request) else None
+        return confinement(self.request, self.job_homes.wishes(self.action.image_id), network)
 
     @property
     def secrets_place(self) -> str | None:

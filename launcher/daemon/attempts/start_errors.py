@@ -8,6 +8,7 @@ from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import StartFailed, StartFailure
 from launcher.core.model.gpu import Slice
 from launcher.engine.containers import Container
+from launcher.engine.networks import is_network_missing
 from launcher.engine.outcome import Refusal, Refused, of_hook, refusal, toolkit_message
 
 _FAILURES = {
@@ -60,6 +61,10 @@ class NotStarted(Exception):
         )
 
 
+class NetworkMissing(NotStarted):
+    """Docker has removed the network of jobs since it was last seen (``docker network prune``)."""
+
+
 def must_be_wanted(wanted: Callable[[], bool]) -> None:
     """Raise ``NotStarted`` if an attempt is not to start any more."""
     if not wanted():
@@ -68,6 +73,8 @@ def must_be_wanted(wanted: Callable[[], bool]) -> None:
 
 def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
     """Classify an error from Docker for the attempt and its slices."""
+    if is_network_missing(refused.message):
+        return NetworkMissing(StartFailure.INFRA, refused.message)
     failure = _FAILURES.get(refused.refusal, StartFailure.INFRA)
     message = refused.message
     if refused.refusal is Refusal.NO_GPU_SUPPORT:

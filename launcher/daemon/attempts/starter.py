@@ -22,6 +22,7 @@ from launcher.daemon.attempts.exit_witness import ExitWitness
 from launcher.daemon.attempts.slice_check import SliceCheck
 from launcher.daemon.attempts.start_errors import (
     CommandNotStarted,
+    NetworkMissing,
     NotStarted,
     Vanished,
     must_be_wanted,
@@ -42,12 +43,7 @@ from launcher.daemon.output.retrying import LOOK_AGAIN_SECONDS, insist
 from launcher.engine import inspect_check
 from launcher.engine.containers import Container, Containers
 from launcher.engine.dockerd_identity import DockerdIdentity
-from launcher.engine.outcome import (
-    Refusal,
-    Refused,
-    Unknown,
-    broke_off,
-)
+from launcher.engine.outcome import Refusal, Refused, Unknown, broke_off
 from launcher.errors import EngineUnavailable, LauncherError
 from launcher.mount_helper import Pins
 
@@ -116,18 +112,22 @@ class Starter:
             devices=self.devices,
             directories=self.directories,
             job_homes=self.job_homes,
+            job_network=self.containers.networks.of_one_start(),
         )
 
     def _ensure_once_more(
         self, action: StartAttempt, plan: ContainerPlan | str, wanted: Callable[[], bool]
     ) -> Container:
-        """Start it; retry a start that was provably aborted before the command started."""
+        """Start it; retry a start that was provably aborted before the command started, or for
+        which the network was missing."""
         try:
             return self._ensure(action, plan, wanted)
-        except CommandNotStarted as broken:
+        except (CommandNotStarted, NetworkMissing) as broken:
             name = action.container_name
             about_event(log, action).warning("%s; starting it again", broken)
             self.journal.clear(name)
+            if isinstance(broken, NetworkMissing) and isinstance(plan, ContainerPlan):
+                plan = replace(plan, job_network=self.containers.networks.of_next_start())
             self._when_docker_answers(lambda: self.containers.remove(name), name)
             return self._ensure(replace(action, resumed=False), plan, wanted)
 
@@ -144,9 +144,8 @@ class Starter:
             self._give_directory(action, plan)
             container = self._start(action, container_id, wanted)
         elif not (self._has_started(container) or container.error):
-            if isinstance(
-                plan, ContainerPlan
-            ):  # a reboot, or another daemon, may have removed its mounts
+            # A reboot, or another daemon, may have removed its mounts.
+            if isinstance(plan, ContainerPlan):
                 plan.pin(self.pins, self._dockerd_pid, fresh=False)
                 self._give_directory(action, plan)
             container = self._start(action, container.id, wanted)

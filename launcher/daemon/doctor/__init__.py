@@ -16,7 +16,17 @@ from launcher import wire
 from launcher.core.model.gpu import Inventory
 from launcher.daemon.api.handlers import images
 from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.doctor import clocks, disks, docker, escapes, exits, gpus, mounts, nvml
+from launcher.daemon.doctor import (
+    clocks,
+    disks,
+    docker,
+    escapes,
+    exits,
+    gpus,
+    mounts,
+    network,
+    nvml,
+)
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.loop import clock
 from launcher.daemon.machine.tools import Host, host_of
@@ -80,8 +90,15 @@ async def findings(context: Context, uid: int) -> list[Finding]:
         within("exits", exits.check, config.kernel_exit_status),
         within("mounts", functools.partial(mounts.check, context.pins, needed=config.system)),
         within("homes", mounts.check_homes, context.home_keeper.homes),
+        within(
+            "network",
+            network.check,
+            config.docker_host,
+            config.system,
+            context.container is not None,
+        ),
     )
-    engine, extra, tools, machine, ends, mounting, homes = results
+    engine, extra, tools, machine, ends, mounting, homes, networking = results
     return [
         *_daemon(context),
         *engine,
@@ -92,6 +109,7 @@ async def findings(context: Context, uid: int) -> list[Finding]:
         *ends,
         *mounting,
         *homes,
+        *networking,
         *machine,
         *await _images(context, uid),
     ]

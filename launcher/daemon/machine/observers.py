@@ -25,6 +25,7 @@ from launcher.daemon.machine.foreign_allowlist import NOBODY, ForeignAllowlist
 from launcher.daemon.machine.foreign_use import ForeignUse
 from launcher.daemon.machine.gpu_claims import GpuClaims
 from launcher.daemon.machine.idle_check import IdleCheck
+from launcher.daemon.machine.job_network import keep_network
 from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.errors import (
@@ -74,6 +75,7 @@ class Observers:
 
     async def run(self) -> None:
         """Observe until cancelled."""
+        await self._keep_network()
         await asyncio.gather(
             self._every(TICK_SECONDS, self._tick),
             self._every(PING_SECONDS, self._ping),
@@ -190,7 +192,12 @@ class Observers:
 
     async def _sweep(self) -> None:
         await self.sweep_containers()
+        await self._keep_network()
         await in_thread("quarantine", self._probe_quarantined)
+
+    async def _keep_network(self) -> None:
+        if self.config.system:  # the only user of a per-user daemon has Docker anyway
+            await in_thread("network", lambda: keep_network(self.containers, self.health))
 
     async def sweep_containers(self) -> None:
         """Remove this store's containers that belong to no live attempt (I7).

@@ -158,7 +158,7 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "mem_limit": ("Memory limit.", _SIZE),
     "cpus": ("Cores.", {"type": ["number", "string"], "minimum": 0.01}),
     "user": ("user[:group] in the container.", {"type": ["string", "integer"]}),
-    "network_mode": ("The engine's default network, or none.",
+    "network_mode": ("The network of jobs (see containers), or none.",
                      {"enum": ["default", "none", "host"]}),
     "profile": ("A profile of the policy that an admin made for your group.",
                 {**_TEXT, "pattern": "^[a-z][a-z0-9._-]{0,62}$"}),

@@ -365,7 +365,7 @@ NEVER = {
     "device_requests": "ask for GPUs with `gpus`",
     "devices": "ask for GPUs with `gpus`",
     "init": "every job runs under an init already",
-    "networks": "a job gets the engine's default network; `network_mode: none` gives it none",
+    "networks": "a job gets the launcher's own network; `network_mode: none` gives it none",
     "ports": "a job publishes no ports",
     "privileged": "a job that saw every GPU would break everybody's isolation",
     "restart": "`retries` under `schedule` says when a job runs again",

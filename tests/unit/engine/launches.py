@@ -34,6 +34,7 @@ def launch(
     policy: Policy = DEFAULT,
     gids: tuple[int, ...] = (),
     secrets: str | None = None,
+    job_network: str | None = None,
     **spec: Any,
 ) -> ContainerSpec:
     """Return attempt 2 of job 7 of this owner on these slices; ``secrets`` is where his are."""
@@ -42,7 +43,8 @@ def launch(
     made = JobSpec("train", "team/app:1", need, **spec, **named)  # type: ignore[arg-type]
     more = () if secrets is None else (Mount(secrets, "/run/secrets", read_only=True),)
     uuids = tuple(s.uuid for s in slices)
-    kept = confinement(PolicyInput(made, Person(owner, gids=gids), policy, SHARE))
+    request = PolicyInput(made, Person(owner, gids=gids), policy, SHARE)
+    kept = confinement(request, job_network=job_network)
     return ContainerSpec(
         job=7,
         attempt=2,
@@ -65,7 +67,7 @@ def bounds_of(made: ContainerSpec) -> Bounds:
         uid=uid,
         gid=uid,
         groups=made.confinement.groups,
-        network=made.spec.network_mode,
+        network=made.spec.network_mode or made.confinement.network,
         mounts=tuple((b.source, b.target, b.read_only) for b in made.spec.volumes),
         pins="/run/pins/",
         secrets=made.binds[-1].source if made.spec.secrets else None,

@@ -159,3 +159,21 @@ def test_secrets_are_mounted_where_they_are_read_only_and_nowhere_else() -> None
 def test_what_a_profile_opened_is_no_fault() -> None:
     opened = Bounds(["MIG-a-0"], 0, 0, network="host")
     assert inspect_faults(roots(NetworkMode="host"), opened) == []
+
+
+@pytest.mark.parametrize("network", ["launcher", "others-net", "none"])
+def test_a_network_that_was_not_granted_is_found_out(network: str) -> None:
+    (fault,) = inspect_faults(alices(NetworkMode=network), ALICES)
+    assert network in fault
+    ours = dataclasses.replace(ALICES, network="launcher")
+    assert inspect_faults(alices(NetworkMode="launcher"), ours) == []
+    (fault,) = inspect_faults(alices(NetworkMode="bridge"), ours)
+    assert "bridge" in fault
+
+
+@pytest.mark.parametrize(
+    ("network", "faults"), [("default", 0), ("launcher", 0), ("others-net", 1)]
+)
+def test_an_earlier_daemon_may_have_given_a_usual_network(network: str, faults: int) -> None:
+    found = alices(NetworkMode=network)
+    assert len(inspect_faults(found, ALICES, limits=False)) == faults

@@ -15,6 +15,7 @@ from launcher.core.policy.policy import is_kernels, normal
 from launcher.core.policy.settings import Policy
 from launcher.engine.spec import ContainerSpec, create_body, environment, gpu_driver
 from launcher.engine.validate import body_faults
+from launcher.network import NETWORK
 from launcher.spec.job_spec import Mount
 from tests.support.builders import ALICE, ROOT
 from tests.unit.engine.launches import IMAGE_ID, ONE, SHARE, TWO, bounds_of, launch, uuids_of
@@ -163,6 +164,15 @@ def test_what_a_policy_grants_is_in_the_body_and_nothing_else() -> None:
     assert (host["GroupAdd"], host["NetworkMode"]) == (["60", "61"], "none")
     assert (host["Memory"], host["MemorySwap"]) == (1 << 30, 1 << 30)
     assert "NetworkMode" not in create_body(launch(network_mode="default"))["HostConfig"]
+
+
+def test_in_the_network_of_jobs_a_hostname_takes_no_servers_short_name() -> None:
+    in_network = create_body(launch(job_network=NETWORK, hostname="proxy"))
+    assert in_network["HostConfig"]["NetworkMode"] == NETWORK
+    assert in_network["Hostname"] == "proxy.launcher"
+    assert create_body(launch(hostname="proxy"))["Hostname"] == "proxy"
+    most = "h" * 63
+    assert create_body(launch(job_network=NETWORK, hostname=most))["Hostname"] == most
 
 
 def test_who_runs_a_daemon_of_his_own_has_no_limits_but_those_he_asks_for() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from launcher.engine.spec import ContainerSpec, create_body
 from launcher.engine.validate import body_faults
+from launcher.network import NETWORK
 from launcher.spec.job_spec import Mount
 from tests.support.builders import ROOT
 from tests.unit.engine.launches import TWO, bounds_of, launch
@@ -21,6 +22,7 @@ GOOD = {
     "root": launch(ROOT, entrypoint=("x",), user="9", volumes=(Mount("/a", "/b", False),)),
     "cpu": launch(slices=()),
     "gang": launch(slices=TWO),
+    "network": launch(job_network=NETWORK, hostname="proxy"),
     "granted": launch(
         gids=(60,), network_mode="none", volumes=(Mount("/run/pins/0", "/work", True),)
     ),
@@ -66,7 +68,7 @@ def harmless(name: str, old: Any, new: Any) -> bool:
 def mutants(body: Body, *, root: bool) -> Iterator[tuple[str, Body]]:
     """Yield every body that differs from a good one in one field, and what was changed."""
     for number, (found, name) in enumerate(places(body)):
-        optional = name in (*FREE, *AMOUNTS[1:]) or (root and name in ROOT_MAY)
+        optional = name in (*FREE, *AMOUNTS[1:], "Hostname") or (root and name in ROOT_MAY)
         for value in JUNK:
             if not harmless(name, found[name], value) and not (root and (name, value) == USER_X):
                 yield f"{name} = {value!r}", changed(body, number, value)
@@ -145,6 +147,9 @@ ATTACKS: dict[str, Callable[[Body], None]] = {
     "another profile": on_host(SecurityOpt=["no-new-privileges", "seccomp=unconfined"]),
     "the host's processes": on_host(PidMode="host"),
     "the host's network": on_host(NetworkMode="host"),
+    "the network of jobs where there is none": on_host(NetworkMode="launcher"),
+    "another network": on_host(NetworkMode="others-net"),
+    "another container's network": on_host(NetworkMode="container:x"),
     "shared memory of the host": on_host(IpcMode="host"),
     "binds": on_host(Binds=["/:/host"]),
     "a device": on_host(Devices=[{"PathOnHost": "/dev/nvidia0"}]),
@@ -207,6 +212,29 @@ def test_what_an_attacker_would_want_is_refused(attack: str) -> None:
     assert faults(made, body) == []
     ATTACKS[attack](body)
     assert faults(made, body) != []
+
+
+def test_only_ordinary_users_jobs_are_in_the_network_of_jobs() -> None:
+    made = GOOD["network"]
+    bounds = bounds_of(made)
+    assert body_faults(create_body(made), bounds) == []
+    assert any(
+        "ordinary users" in fault
+        for fault in body_faults(create_body(made), dataclasses.replace(bounds, unbound=True))
+    )
+
+
+@pytest.mark.parametrize("hostname", ["proxy", "proxy.example", "proxy.launcher.launcher", "."])
+def test_a_hostname_that_others_in_the_network_could_take_for_a_server_is_refused(
+    hostname: str,
+) -> None:
+    body = create_body(GOOD["network"])
+    body["Hostname"] = hostname
+    assert faults(GOOD["network"], body)
+    other = create_body(launch(hostname="proxy"))
+    assert faults(launch(hostname="proxy"), other) == []
+    other["Hostname"] = "proxy.launcher"
+    assert faults(launch(hostname="proxy"), other)
 
 
 def test_a_cpu_job_with_a_device_or_without_runc_is_refused() -> None:

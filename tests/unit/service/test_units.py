@@ -8,6 +8,7 @@ import pytest
 
 from launcher.cli.verbs.service import install_service
 from launcher.errors import UserError
+from launcher.network.state_file import STATE_FILE
 from launcher.service.units import NAMES, units
 from tests.unit.cli.launch_command import Launch
 
@@ -22,6 +23,8 @@ def test_every_unit_has_the_paths_of_this_installation() -> None:
     assert f"ExecStart={PYTHON} -P -m launcher.mount_helper " in found["launcher-pins.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.output\n" in found["launcher-output.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.host " in found["launcher-host.service"]
+    runs = f"ExecStart={PYTHON} -P -m launcher.network --state {STATE_FILE}\n"
+    assert runs in found["launcher-network.service"]
 
 
 def test_everybody_may_ask_or_the_members_of_a_group() -> None:

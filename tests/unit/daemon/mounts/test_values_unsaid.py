@@ -58,6 +58,7 @@ PLAN = ContainerPlan(
     devices=DEVICES,
     directories=DIRECTORIES,
     job_homes=HOMES,
+    job_network=lambda: None,
 )  # type: ignore[arg-type]
 
 
