@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pwd
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from launcher.jobfile.values import volumes
 from launcher.jobfile.values.volumes import bind, check_targets, parse_volume
 from launcher.spec.job_spec import Mount
 
@@ -71,3 +74,28 @@ def test_two_mounts_have_two_targets_however_they_are_written() -> None:
     for other in ("/in", "/in/", "/out/../in"):
         with pytest.raises(ValueError, match=f"two mounts have the target {other}"):
             check_targets(mounts("/in", other))
+
+
+def test_the_real_home_is_mounted_where_the_jobs_home_would_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "disk" / "alice").mkdir(parents=True)
+    (tmp_path / "home").symlink_to(tmp_path / "disk" / "alice")
+    entry = SimpleNamespace(pw_name="alice", pw_dir=str(tmp_path / "home"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: entry)
+    assert volumes.real_home() == Mount(str(tmp_path / "disk" / "alice"), "/home/alice")
+
+
+def test_a_user_without_an_account_has_no_real_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(uid: int) -> object:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", missing)
+    with pytest.raises(ValueError, match="has no home directory on this machine"):
+        volumes.real_home()
+
+
+@pytest.mark.parametrize("text", ["", "none", "Real"])
+def test_the_home_of_a_job_is_its_own_or_the_real_one(text: str) -> None:
+    with pytest.raises(ValueError, match="write job or real"):
+        volumes.parse_home(text)
