@@ -17,12 +17,24 @@ from launcher.fakegpu.image import CHANGES, busybox_tar
 from launcher.fakegpu.sandbox import Sandbox
 from tests.acceptance.conftest import MIXED
 from tests.acceptance.shell import Shell
-from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
+from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.images import remove_image
+from tests.support.user import OrdinaryUser
 
 SPEC = MIXED
 USER = pwd.getpwnam("games")
 WISHES = "docker.io/library/wishes:1"
+
+
+@pytest.fixture
+def games(shared: DaemonProcess) -> Iterator[Shell]:
+    """The command of an ordinary user."""
+    user = OrdinaryUser(USER.pw_name)
+    environment = user.environment | {"LAUNCHER_SOCKET": str(shared.socket)}
+    shell = Shell(environment, user.home, user.command(docker=False))
+    yield shell
+    shell.close()
+    user.close()
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +88,8 @@ def test_the_drivers_capabilities_are_the_images_and_the_jobs_within_the_policy(
     assert capabilities(wishes) == {"compute", "utility", "video", "graphics"}
 
 
-def test_a_job_that_lacks_rights_gets_a_hint(shared: DaemonProcess, launch: Shell) -> None:
-    words = ("run", BUSYBOX, "sh", "-c", "echo x > /opt-of-root")
-    with as_user(USER.pw_uid):
-        done = launch(*words)
+def test_a_job_that_lacks_rights_gets_a_hint(games: Shell, launch: Shell) -> None:
+    done = games("run", BUSYBOX, "sh", "-c", "echo x > /opt-of-root")
     assert done.code == 1
     assert "hint: the output says 'Permission denied'" in done.err
     assert "hint" not in launch("run", BUSYBOX, "sh", "-c", "exit 3").err
@@ -112,15 +122,14 @@ def test_an_image_for_another_machine_is_refused_before_it_has_a_slice(
     assert launch("images", "ls", "-o", "name").ok().text == "", "its name in 0.1.0"
 
 
-def test_what_jobs_have_on_disk_is_shown_and_emptied(launch: Shell) -> None:
+def test_what_jobs_have_on_disk_is_shown_and_emptied(games: Shell, launch: Shell) -> None:
     assert launch("usage", "--disk").ok().text.split("\n")[0].split() == [
         "USER", "WHAT", "USED", "LIMIT",
     ]  # fmt: skip
-    with as_user(USER.pw_uid):
-        launch("run", BUSYBOX, "sh", "-c", "echo weights > ~/.cache/w").ok()
-        (mine,) = launch("usage", "--disk", "-o", "json").ok().json
-        assert (mine["user"], mine["waits"], mine["cache"] > 0) == (USER.pw_name, None, True)
-        assert launch("clear-cache").ok().text.startswith(f"emptied ~/.cache of {USER.pw_name}")
-        refused = launch("clear-cache", "--user", "root")
+    games("run", BUSYBOX, "sh", "-c", "echo weights > ~/.cache/w").ok()
+    (mine,) = games("usage", "--disk", "-o", "json").ok().json
+    assert (mine["user"], mine["waits"], mine["cache"] > 0) == (USER.pw_name, None, True)
+    assert games("clear-cache").ok().text.startswith(f"emptied ~/.cache of {USER.pw_name}")
+    refused = games("clear-cache", "--user", "root")
     assert refused.code == 1
     assert "only an admin" in refused.err
