@@ -201,7 +201,10 @@ def test_slices_are_reserved_for_a_user_and_shown_as_a_timeline(
         assert sorted(found["slices"]) == sorted(uuids)
         assert "course" in launch("reserve").ok().text
         long = queued(launch, "--profile", "1g.6gb", "--time", "3h", BUSYBOX, *SLEEP)
-        assert launch("show", long, "-o", "json").ok().json["reason"] == "Reservation"
+        wait_until(
+            lambda: launch("show", long, "-o", "json").ok().json["reason"] == "Reservation",
+            what="its image is here, and the reservation bars it",
+        )
         assert launch("run", "-q", "--profile", "1g.6gb", "-t", "5m", BUSYBOX, "true").code == 0
         assert launch("reserve", "course", *words, "--for", "2h").code == 1
         assert (

@@ -90,7 +90,6 @@ def test_the_last_entry_of_a_file_for_a_gpu_wins(changer: MakeChanger) -> None:
         file_entry(["7"], mode=False),
     )
     assert (first.mode, last.mode) == (True, False)
-    assert last.wants == ()
 
 
 def test_gpus_named_on_the_command_line_twice_are_meant_once_and_two_entries_are_refused(
