@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import math
 import os
@@ -27,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     logging.basicConfig(format="output keeper: %(message)s")
     os.umask(0o077)
-    os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    with contextlib.suppress(PermissionError):  # it was started with a lower priority
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
     if args.listen is not None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # pid 1 has no default action
         Keeper(_bound(args.listen), math.inf).serve()
