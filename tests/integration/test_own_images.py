@@ -146,3 +146,44 @@ def test_a_name_without_a_registry_is_not_an_own_image(
 ) -> None:
     load(daemon, archive, "busybox")
     assert run(daemon, BUSYBOX).outcome != "COMPLETED", "it has no `hello`"
+
+
+def files_of(archive: Path) -> dict[str, bytes]:
+    with tarfile.open(archive) as tar:
+        opened = {member.name: tar.extractfile(member) for member in tar if member.isreg()}
+        return {name: file.read() for name, file in opened.items() if file}
+
+
+def written(archive: Path, files: dict[str, bytes]) -> Path:
+    file = archive.with_name("changed.tar")
+    with tarfile.open(file, "w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return file
+
+
+def test_names_that_docker_alone_would_read_are_not_given(
+    daemon: DaemonProcess, archive: Path, sandbox: Sandbox
+) -> None:
+    files = files_of(archive)
+    one = json.loads(files["manifest.json"])[0] | {"RepoTags": None, "repotags": ["evil/evil:1"]}
+    load(daemon, written(archive, files | {"manifest.json": json.dumps([one]).encode()}))
+    status, _ = dockerapi.call(sandbox.socket, "GET", "/images/evil/evil:1/json")
+    remove_image(sandbox, "evil/evil:1")
+    assert status == 404
+
+
+def test_another_users_layers_are_not_had_by_their_digests(
+    daemon: DaemonProcess, archive: Path
+) -> None:
+    load(daemon, archive)
+    files = files_of(archive)
+    one = json.loads(files["manifest.json"])[0]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("nothing"))
+    changed = files | dict.fromkeys(one["Layers"], buffer.getvalue())
+    with pytest.raises(UserError, match="layers are not those"):
+        load(daemon, written(archive, changed), uid=BOB.pw_uid)
