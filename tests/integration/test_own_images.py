@@ -19,6 +19,7 @@ from launcher.wire import GpuRequest, JobSpec, JobView
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
 from tests.support.images import import_image, remove_image
+from tests.support.wait import wait_until
 
 ALICE, BOB = (pwd.getpwnam(name) for name in ("games", "news"))
 SAVED = "launcher/saved:1"
@@ -77,7 +78,9 @@ def test_an_archive_gives_docker_no_name(
     daemon: DaemonProcess, archive: Path, sandbox: Sandbox
 ) -> None:
     load(daemon, archive, "train:2")
-    assert images_of(sandbox) == [f"launcher-own/{ALICE.pw_uid}/train:2"]
+    (kept,) = images_of(sandbox)
+    assert kept.startswith("launcher-own/")
+    assert f"/{ALICE.pw_uid}:" in kept
     status, _ = dockerapi.call(sandbox.socket, "GET", f"/images/{SAVED}/json")
     assert status == 404, "the name that the archive had"
 
@@ -187,3 +190,44 @@ def test_another_users_layers_are_not_had_by_their_digests(
     changed = files | dict.fromkeys(one["Layers"], buffer.getvalue())
     with pytest.raises(UserError, match="layers are not those"):
         load(daemon, written(archive, changed), uid=BOB.pw_uid)
+
+
+def changed_image(archive: Path, note: str) -> Path:
+    """The same image with another configuration, so with another id."""
+    files = files_of(archive)
+    one = json.loads(files["manifest.json"])[0]
+    config = json.loads(files[one["Config"]]) | {"author": note}
+    one |= {"Config": "changed.json"}
+    changed = {
+        "changed.json": json.dumps(config).encode(),
+        "manifest.json": json.dumps([one]).encode(),
+    }
+    return written(archive, files | changed)
+
+
+def image_ids(sandbox: Sandbox) -> set[str]:
+    _, body = dockerapi.call(sandbox.socket, "GET", "/images/json")
+    return {image["Id"] for image in json.loads(body)}
+
+
+def test_a_replaced_image_is_gone_once_no_job_uses_it(
+    make_daemon: MakeDaemon, archive: Path, sandbox: Sandbox
+) -> None:
+    size = sum(map(len, files_of(archive).values()))  # of one layer, almost
+    daemon = make_daemon(config=f"{CONFIG}quota.image_bytes = {size * 2}\n").start()
+    before = image_ids(sandbox)
+    load(daemon, archive)
+    spec = JobSpec("uses", "localhost/app", GpuRequest(kind="none"), command=("sleep", "600"))
+    with as_user(ALICE.pw_uid):
+        (job,) = daemon.client.submit([spec])
+    wait_until(lambda: daemon.state_of(job) == "RUNNING", what="it runs")
+    load(daemon, changed_image(archive, "second"))
+    assert len(image_ids(sandbox) - before) == 2
+    with pytest.raises(LauncherError, match="when unpacked"):
+        load(daemon, changed_image(archive, "third"), "other")
+    with as_user(ALICE.pw_uid):
+        daemon.client.cancel(job.id)
+    daemon.done(job)
+    load(daemon, changed_image(archive, "third"))
+    with as_user(ALICE.pw_uid):
+        daemon.client.image.remove("localhost/app")
