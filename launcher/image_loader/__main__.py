@@ -14,7 +14,7 @@ from launcher.errors import LauncherError
 from launcher.image_loader.archive import Rewriter
 from launcher.image_loader.docker_load import DockerLoad
 
-MOST_MEMORY = 2 * 2**30
+MOST_MEMORY = 768 * 2**20
 """An archive's headers may claim any length."""
 
 

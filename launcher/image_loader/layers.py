@@ -21,6 +21,9 @@ _OTHER = re.compile(
 """Compressions that Docker reads and this does not; a frame that zstd skips may be a tar's name."""
 _BLOCK = tarfile.BLOCKSIZE
 _ENDS = (tarfile.EOFHeaderError, tarfile.EmptyHeaderError)  # type: ignore[attr-defined]
+MOST_HEADER = 1 << 20
+"""As Go's archive/tar."""
+_IN_MEMORY = b"xgXLK"
 _GNU = b"ustar  \0"
 _SPARSE = re.compile(rb"GNU\.sparse\.(?:size|realsize)=\+?([0-9]{1,40})")
 _OVERLAP = 128
@@ -31,6 +34,14 @@ Charge = Callable[[int], None]
 
 class StrictInfo(tarfile.TarInfo):
     """A header; an invalid one is an error, where Python's tarfile silently stops reading."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> StrictInfo:
+        """Return a header; raises ``tarfile.HeaderError`` for one that claims much memory."""
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _IN_MEMORY and info.size > MOST_HEADER:
+            raise tarfile.HeaderError(f"a header of {info.size} bytes")
+        return info
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> StrictInfo:

@@ -28,10 +28,10 @@ def resolve(world: World, reference: str, uid: int | None) -> OwnImage | None:
     user, name = parsed
     if user is None:
         return None if uid is None else world.own_images.get((uid, name))
-    images = (i for i in world.own_images.values() if (i.user, i.name) == (user, name))
-    image = next(images, None)
-    may = image is not None and (uid in (None, image.uid) or image.image_id in world.public_images)
-    return image if may else None
+    images = [i for i in world.own_images.values() if (i.user, i.name) == (user, name)]
+    # A name may have been another uid's before: the caller's own image comes first.
+    may = [i for i in images if uid in (None, i.uid) or i.image_id in world.public_images]
+    return max(may, key=lambda image: (image.uid == uid, image.loaded_at), default=None)
 
 
 def of_user(world: World, uid: int) -> list[OwnImage]:

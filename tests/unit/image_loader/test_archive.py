@@ -351,3 +351,14 @@ def test_sparse_files_count_whatever_record_has_their_size(before: int, record: 
 def test_a_file_is_in_an_archive_once() -> None:
     assert "twice" in error_of(tar(saved() | {"./manifest.json": manifest()}))
     assert "twice" in error_of(tar(saved() | {"./1/layer.tar": LAYER}))
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
+def test_a_header_does_not_claim_the_memory(kind: bytes) -> None:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, 4 * MIB
+    huge = info.tobuf(tarfile.USTAR_FORMAT) + bytes(4 * MIB)
+    assert "a header of 4194304 bytes" in error_of(huge + tar(saved()))
+    assert "a header of 4194304 bytes" in error_of(
+        tar(saved(**{"1/layer.tar": gzip.compress(huge + LAYER)}))
+    )
