@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from launcher.image_loader import documents
-from launcher.image_loader.documents import Image, plain
+from launcher.image_loader.documents import ImageParts, plain
 from launcher.image_loader.layers import StrictInfo, Tee, read_layer
 from launcher.image_loader.refused import ArchiveRefused
 
@@ -59,8 +59,8 @@ class Rewriter:
     _named: int = 0
     _last: dict[str, bytes] = field(default_factory=dict)
     """Documents that are sent at the end: which of them Docker may see depends on the others."""
-    _docker: Image | None = None
-    _oci: list[Image] = field(default_factory=list)
+    _docker: ImageParts | None = None
+    _oci: list[ImageParts] = field(default_factory=list)
     _wanted: set[str] = field(default_factory=set)
     """The files that an OCI index or manifest names."""
     _json: set[str] = field(default_factory=set)
@@ -111,7 +111,7 @@ class Rewriter:
         for image in self._oci:
             self._check_image(image, may_be_json=True)
 
-    def _check_image(self, image: Image, *, may_be_json: bool) -> None:
+    def _check_image(self, image: ImageParts, *, may_be_json: bool) -> None:
         links = self._links
         layers = [links.get(name, name) for name in image.layers]
         as_json = self._json if may_be_json else set()

@@ -18,7 +18,7 @@ IN_TOTO = "application/vnd.in-toto+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class ImageParts:
     """The files of one image: its configuration, and its layers in order."""
 
     config: str
@@ -58,7 +58,7 @@ def plain(name: str) -> str:
     return path
 
 
-def docker_image(document: Any) -> Image:
+def docker_image(document: Any) -> ImageParts:
     """Return the image of a manifest.json; raises ``ArchiveRefused`` unless it has just one."""
     if not (isinstance(document, list) and len(document) == 1 and isinstance(document[0], dict)):
         raise ArchiveRefused(
@@ -68,10 +68,10 @@ def docker_image(document: Any) -> Image:
     config, layers = field(document[0], "Config"), field(document[0], "Layers") or []
     if not isinstance(config, str) or not _texts(layers):
         raise ArchiveRefused("manifest.json: `Config` or `Layers` is not what Docker writes")
-    return Image(plain(config), tuple(map(plain, layers)))
+    return ImageParts(plain(config), tuple(map(plain, layers)))
 
 
-def docker_manifest(image: Image) -> bytes:
+def docker_manifest(image: ImageParts) -> bytes:
     """Return a manifest.json that names nothing but files."""
     one = {"Config": image.config, "RepoTags": None, "Layers": list(image.layers)}
     return json.dumps([one]).encode()
@@ -98,7 +98,7 @@ def blob_of(descriptor: dict[str, Any]) -> str:
     return plain(f"blobs/{digest.replace(':', '/', 1)}")
 
 
-def oci_blob(document: Any) -> tuple[Image | None, tuple[str, ...]]:
+def oci_blob(document: Any) -> tuple[ImageParts | None, tuple[str, ...]]:
     """Return the image of an OCI manifest, and all files that a manifest or index names."""
     if not isinstance(document, dict):
         return None, ()
@@ -107,7 +107,7 @@ def oci_blob(document: Any) -> tuple[Image | None, tuple[str, ...]]:
     config = field(document, "config")
     image = None
     if isinstance(config, dict) and field(config, "digest") is not None:
-        image = Image(blob_of(config), tuple(layers))
+        image = ImageParts(blob_of(config), tuple(layers))
         files.append(image.config)
     return image, (*files, *layers)
 

@@ -199,10 +199,12 @@ async def _pass_on(
     """Pass the whole body on, or less if the process has refused it."""
     to = process.stdin
     assert to is not None
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        while piece := await _piece(request, seconds):
+    while piece := await _piece(request, seconds):
+        try:
             to.write(piece)
             await to.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            break
     to.close()
 
 

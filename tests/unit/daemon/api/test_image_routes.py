@@ -79,6 +79,24 @@ def test_an_image_whose_user_leaves_after_its_last_byte_is_recorded(
     asyncio.run(leaves())
 
 
+def test_a_client_that_is_gone_is_not_the_end_of_its_archive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def gone(*_: object) -> bytes:
+        raise ConnectionResetError("Connection lost")
+
+    monkeypatch.setattr(image_routes, "_loader", process)
+    monkeypatch.setattr(image_routes, "_piece", gone)
+
+    async def leaves() -> None:
+        context, caller, request = parts()
+        with pytest.raises(ConnectionResetError):
+            await image_routes.load(context, caller, request)
+        assert not context.event_loop.events
+
+    asyncio.run(leaves())
+
+
 def test_an_upload_that_breaks_off_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[asyncio.subprocess.Process] = []
 
