@@ -192,11 +192,12 @@ def test_another_users_layers_are_not_had_by_their_digests(
         load(daemon, written(archive, changed), uid=BOB.pw_uid)
 
 
-def changed_image(archive: Path, note: str) -> Path:
+def changed_image(archive: Path, note: str, **more: object) -> Path:
     """The same image with another configuration, so with another id."""
     files = files_of(archive)
     one = json.loads(files["manifest.json"])[0]
     config = json.loads(files[one["Config"]]) | {"author": note}
+    config["config"] = config["config"] | more
     one |= {"Config": "changed.json"}
     changed = {
         "changed.json": json.dumps(config).encode(),
@@ -231,3 +232,11 @@ def test_a_replaced_image_is_gone_once_no_job_uses_it(
     load(daemon, changed_image(archive, "third"))
     with as_user(ALICE.pw_uid):
         daemon.client.image.remove("localhost/app")
+
+
+def test_an_image_with_endless_volumes_is_refused(daemon: DaemonProcess, archive: Path) -> None:
+    volumes: dict[str, object] = {f"/v{number}": {} for number in range(20_000)}
+    load(daemon, changed_image(archive, "wide", Volumes=volumes))
+    job = run(daemon, "localhost/app")
+    assert job.outcome == "FAILED"
+    assert "it has 20000 VOLUMEs, 64 at most" in (job.message or "")
