@@ -44,6 +44,12 @@ _DROPPED = re.compile(r"\.|repositories|[^/]+/VERSION")
 _NAMED = ("manifest.json", "repositories", "index.json")
 _OCI_ONLY = ("index.json", "oci-layout")
 
+_BROKEN = (
+    tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, MemoryError,
+    TypeError, ValueError, OverflowError,
+)  # fmt: skip
+"""What tarfile raises for a broken archive; the last three where it does not expect its end."""
+
 Send = Callable[[bytes], None]
 
 
@@ -79,7 +85,7 @@ class Rewriter:
             with tarfile.open(fileobj=source, mode="r|*", tarinfo=StrictInfo) as archive:
                 for member in archive:
                     self._member(archive, member)
-        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, MemoryError) as error:
+        except _BROKEN as error:
             raise ArchiveRefused(
                 f"this is not an image archive, or it is cut short: {error}",
                 fix="Make one with `docker save IMAGE -o FILE` or `buildah push IMAGE "

@@ -362,3 +362,11 @@ def test_a_header_does_not_claim_the_memory(kind: bytes) -> None:
     assert "a header of 4194304 bytes" in error_of(
         tar(saved(**{"1/layer.tar": gzip.compress(huge + LAYER)}))
     )
+
+
+@pytest.mark.parametrize("flags", [0, 4, 8, 16, 31])
+def test_an_archive_that_is_cut_short_anywhere_is_refused(flags: int) -> None:
+    packed = bytearray(gzip.compress(tar(saved())))
+    packed[3] = flags
+    for length in range(1, 30):
+        assert "cut short" in error_of(bytes(packed[:length]))
