@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Lock
 
+from launcher.core.policy.image_rules import has_few_volumes
 from launcher.engine.connection import DockerConnection
 from launcher.engine.images import ImageConfig, Images
 from launcher.engine.outcome import Refusal, Refused
@@ -59,6 +60,8 @@ class ImageFiles:
         if known is not None:
             return known
         config = self._images.config(image_id)
+        if not has_few_volumes(config.volumes):  # no container of it is ever created
+            return ImageFacts(config)
         try:
             facts = self._read(image_id, config)
         except Refused as refused:  # a job can do without the image's own accounts

@@ -10,6 +10,7 @@ from typing import Any
 
 import tenacity
 
+from launcher.core.model.own_image import TAGGED, KeptImage, kept_image
 from launcher.crashpoints import around
 from launcher.engine.connection import DockerConnection
 from launcher.engine.outcome import Refusal, Refused, Unknown, error_text
@@ -129,11 +130,21 @@ class Images:
             str(info.get("Architecture") or ""),
         )
 
-    def untag(self, name: str) -> None:
-        """Remove a name, and the image with its last one unless it runs; no effect if gone."""
+    def kept(self) -> list[KeptImage]:
+        """Return the images that Docker keeps for users who loaded them."""
+        with self._connection.borrow() as api:
+            images = api.images(filters={"reference": f"{TAGGED}/*/*"})
+        named = [(tag, image["Size"]) for image in images for tag in image.get("RepoTags") or ()]
+        return [kept for tag, size in named if (kept := kept_image(tag, size)) is not None]
+
+    def release(self, image: KeptImage) -> None:
+        """Remove the name of a user's image, and the image with its last one; not while it runs.
+
+        No effect if it is gone.
+        """
         try:
             with self._connection.borrow() as api:
-                api.remove_image(name, force=True)
+                api.remove_image(image.name, force=True)  # containers of ended jobs may be left
         except Refused as refused:
             if refused.refusal not in (
                 Refusal.IMAGE_MISSING, Refusal.MISSING, Refusal.CONFLICT,

@@ -18,6 +18,7 @@ from launcher.homes.acting import acting_as
 from launcher.homes.values import CACHES, JOBS, REMOVED
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+MOST_DEPTH, MOST_STUCK = 100, 1000
 OutOfTime = Callable[[], bool]
 
 
@@ -89,55 +90,111 @@ def _remove_owned(own: int, until: float) -> bool:
         status = os.stat(name, dir_fd=own, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             os.unlink(name, dir_fd=own)
-            continue
-        with acting_as(status.st_uid, status.st_gid), _opened(own, name) as top:
-            if not clear(top, lambda: time.monotonic() > until):
-                return False
-        os.rmdir(name, dir_fd=own)
+        elif _clear_as(own, name, status, until):
+            os.rmdir(name, dir_fd=own)
+        else:
+            return False
     return True
+
+
+def _clear_as(own: int, name: str, status: os.stat_result, until: float) -> bool:
+    """Delete everything in a directory as its owner, what runc made as root as root."""
+
+    def out_of_time() -> bool:
+        return time.monotonic() > until
+
+    with acting_as(status.st_uid, status.st_gid), _opened(own, name) as top:
+        try:
+            return clear(top, out_of_time)
+        except PermissionError:
+            if status.st_uid == 0 or os.getuid() != 0:
+                raise
+    with _opened(own, name) as top:
+        _clear_roots(top, 0)
+    with acting_as(status.st_uid, status.st_gid), _opened(own, name) as top:
+        return clear(top, out_of_time)
+
+
+def _clear_roots(fd: int, depth: int) -> None:
+    """Empty the directories of root in a tree: runc creates missing places of mounts as root."""
+    is_roots = os.fstat(fd).st_uid == 0
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if depth < MOST_DEPTH:
+                    with _opened(fd, entry.name) as below:
+                        _clear_roots(below, depth + 1)
+                if is_roots:
+                    os.rmdir(entry.name, dir_fd=fd)
+            elif is_roots:
+                os.unlink(entry.name, dir_fd=fd)
 
 
 def clear(top: int, out_of_time: OutOfTime) -> bool:
     """Delete everything in an open directory; returns False if the time was not enough.
 
     Subdirectories are moved up to ``top`` before they are emptied, so depth does not matter.
+    Raises OSError for the first entry that cannot be deleted; the others are deleted.
     """
-    while True:
-        is_empty = True
-        with os.scandir(top) as entries:
+
+    def delete(entry: os.DirEntry[str]) -> bool:
+        if entry.is_dir(follow_symlinks=False):
+            return _flatten(top, entry.name, out_of_time)
+        os.unlink(entry.name, dir_fd=top)
+        return True
+
+    return _each(top, delete, out_of_time)
+
+
+def _each(fd: int, delete: Callable[[os.DirEntry[str]], bool], out_of_time: OutOfTime) -> bool:
+    """Delete the entries of a directory until there are none; False if the time was not enough."""
+    stuck: dict[str, OSError] = {}
+    is_done = False
+    while not is_done:
+        is_done = True
+        with os.scandir(fd) as entries:
             for entry in entries:
-                is_empty = False
+                if entry.name in stuck:
+                    continue
+                is_done = False
                 if out_of_time():
                     return False
-                if not entry.is_dir(follow_symlinks=False):
-                    os.unlink(entry.name, dir_fd=top)
-                elif not _flatten(top, entry.name, out_of_time):
-                    return False
-        if is_empty:
-            return True
+                try:
+                    if not delete(entry):
+                        return False
+                except FileNotFoundError:  # a job that runs has deleted it
+                    continue
+                except OSError as error:
+                    stuck[entry.name] = error
+                    if len(stuck) > MOST_STUCK:
+                        raise
+    if stuck:
+        raise next(iter(stuck.values()))
+    return True
 
 
 def _flatten(top: int, name: str, out_of_time: OutOfTime) -> bool:
     """Delete the files of a directory, move its subdirectories to ``top``, and remove it."""
     with _opened(top, name) as fd:
-        while True:
-            is_empty = True
-            with os.scandir(fd) as entries:
-                for entry in entries:
-                    is_empty = False
-                    if out_of_time():
-                        return False
-                    if entry.is_dir(follow_symlinks=False):
-                        _move_up(fd, entry.name, top)
-                    else:
-                        os.unlink(entry.name, dir_fd=fd)
-            if is_empty:
-                break
+
+        def delete(entry: os.DirEntry[str]) -> bool:
+            if entry.is_dir(follow_symlinks=False):
+                _move_up(fd, entry.name, top)
+            else:
+                os.unlink(entry.name, dir_fd=fd)
+            return True
+
+        if not _each(fd, delete, out_of_time):
+            return False
     os.rmdir(name, dir_fd=top)
     return True
 
 
 def _move_up(fd: int, name: str, top: int) -> None:
+    """Move a directory to ``top``; an empty one is removed, which needs no right to change it."""
+    with contextlib.suppress(OSError):
+        os.rmdir(name, dir_fd=fd)
+        return
     target = secrets.token_hex(16)
     try:
         os.rename(name, target, src_dir_fd=fd, dst_dir_fd=top)

@@ -8,12 +8,13 @@ import os
 import resource
 import sys
 
+from launcher.core.model.own_image import KeptImage
 from launcher.engine.connection import DockerConnection
 from launcher.errors import LauncherError
 from launcher.image_loader.archive import Rewriter
 from launcher.image_loader.docker_load import DockerLoad
 
-MOST_MEMORY = 2 * 2**30
+MOST_MEMORY = 768 * 2**20
 """An archive's headers may claim any length."""
 
 
@@ -22,8 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--docker", required=True, metavar="URL")
     parser.add_argument("--most", required=True, type=int, metavar="BYTES")
-    parser.add_argument("--repository", required=True, metavar="NAME", help="a name of ours")
-    parser.add_argument("--tag", required=True)
+    parser.add_argument("--store", required=True, metavar="ID", help="the daemon's")
+    parser.add_argument("--uid", required=True, type=int, help="whose image it is")
     args = parser.parse_args(arguments)
     os.nice(10)
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
@@ -48,7 +49,8 @@ def _load(args: argparse.Namespace) -> dict[str, object]:
     with connection.borrow() as api:
         image_id = str(api.inspect_image(image_id)["Id"])
         # An image without a name is removed by `docker image prune`.
-        api.tag(image_id, args.repository, args.tag, force=True)
+        kept = KeptImage(args.store, args.uid, image_id)
+        api.tag(image_id, kept.repository, kept.name.rpartition(":")[2], force=True)
     return {"image_id": image_id, "bytes": rewriter.unpacked}
 
 

@@ -4,6 +4,10 @@ Docker gives a loaded image every name that its archive has (moby image/tarexpor
 replace everybody's nvcr.io image. The names are in ``manifest.json``, ``repositories`` and the
 annotations of ``index.json`` (``docker save``, podman, buildah; OCI image layout).
 
+Docker takes a layer or manifest that it already has by its digest, and does not read the archive's:
+whoever knew the digests in another user's private image could have its content. So the archive must
+have all that it names, with the content that the digests stand for.
+
 The archive passes through once. Every file in it must be JSON or a layer, and each layer is read
 through, so that its unpacked size counts: compressed and sparse files can be small and hold much.
 """
@@ -11,7 +15,8 @@ through, so that its unpacked size counts: compressed and sparse files can be sm
 from __future__ import annotations
 
 import gzip
-import json
+import hashlib
+import io
 import posixpath
 import re
 import tarfile
@@ -20,31 +25,32 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from launcher.errors import UserError
+from launcher.image_loader import documents
+from launcher.image_loader.documents import ImageParts, plain
+from launcher.image_loader.layers import StrictInfo, Tee, read_layer
+from launcher.image_loader.refused import ArchiveRefused
 
 MOST_JSON = 4 * 2**20
 MOST_MEMBERS = 10_000
 """Of the archive: an image has a few hundred layers at most."""
+MOST_NAMED = 100_000
+"""Files that the documents of an archive name."""
 MOST_FILES = 5_000_000
 """In all layers together."""
-_PIECE = 1 << 18
-_GZIP = b"\x1f\x8b"
-_OTHER = {
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\xfd7zX": "xz",
-    b"BZh": "bzip2",
-}
-"""Compressions that Docker reads and this does not."""
-_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+FIRST = "archive"
+"""The first entry that Docker sees: a user's would be a chance to look like a compressed file."""
 _DROPPED = re.compile(r"\.|repositories|[^/]+/VERSION")
 """Names of images, and what `docker save` writes for Docker before 1.10."""
 _NAMED = ("manifest.json", "repositories", "index.json")
+_OCI_ONLY = ("index.json", "oci-layout")
+
+_BROKEN = (
+    tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, MemoryError,
+    TypeError, ValueError, OverflowError,
+)  # fmt: skip
+"""What tarfile raises for a broken archive; the last three where it does not expect its end."""
 
 Send = Callable[[bytes], None]
-
-
-class ArchiveRefused(UserError):
-    """The archive is not one that can be loaded; says why and what to do."""
 
 
 @dataclass(slots=True)
@@ -55,44 +61,88 @@ class Rewriter:
     most: int
     unpacked: int = 0
     files: int = 0
-    layers: set[str] = field(default_factory=set)
-    """The names of the files that were read as layers."""
-    wanted: set[str] = field(default_factory=set)
-    """The layers that a manifest names."""
-    manifests: int = 0
     members: int = 0
-    _links: set[str] = field(default_factory=set)
+    _named: int = 0
+    _last: dict[str, bytes] = field(default_factory=dict)
+    """Documents that are sent at the end: which of them Docker may see depends on the others."""
+    _docker: ImageParts | None = None
+    _oci: list[ImageParts] = field(default_factory=list)
+    _wanted: set[str] = field(default_factory=set)
+    """The files that an OCI index or manifest names."""
+    _json: set[str] = field(default_factory=set)
+    """The layers that an OCI manifest declares to be JSON."""
+    _digests: dict[str, str] = field(default_factory=dict)
+    """The digests of unpacked layers, and of documents."""
+    _layers: set[str] = field(default_factory=set)
+    _configs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The digests that each configuration names."""
+    _links: dict[str, str] = field(default_factory=dict)
 
     def rewrite(self, source: BinaryIO) -> None:
         """Pass the archive on; raises ``ArchiveRefused``."""
+        self._header(FIRST, tarfile.DIRTYPE, 0)
         try:
-            with tarfile.open(fileobj=source, mode="r|*") as archive:
+            with tarfile.open(fileobj=source, mode="r|*", tarinfo=StrictInfo) as archive:
                 for member in archive:
                     self._member(archive, member)
-        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, MemoryError) as error:
+        except _BROKEN as error:
             raise ArchiveRefused(
                 f"this is not an image archive, or it is cut short: {error}",
                 fix="Make one with `docker save IMAGE -o FILE` or `buildah push IMAGE "
                 "docker-archive:FILE`.",
             ) from error
-        if not self.manifests:
+        self._check()
+        for name, data in self._last.items():
+            if self._docker is None or name not in _OCI_ONLY:
+                self._send_file(name, data)
+        self.send(bytes(2 * tarfile.BLOCKSIZE))
+
+    def _check(self) -> None:
+        """Raise ``ArchiveRefused`` unless the archive has whatever it names."""
+        if self._docker is None and "index.json" not in self._last:
             raise ArchiveRefused(
                 "the archive has no manifest.json or index.json",
                 fix="Use `docker save`, not `docker export`.",
             )
-        if missing := self.wanted - self.layers - self._links:
-            raise ArchiveRefused(f"the archive lacks the layer {min(missing)[:120]}")
-        self.send(bytes(2 * tarfile.BLOCKSIZE))
+        if self._docker is not None:
+            self._check_image(self._docker, may_be_json=False)
+            return  # Docker sees no index then
+        missing = self._wanted - self._digests.keys()
+        if missing:
+            raise ArchiveRefused(
+                f"the archive lacks {min(missing)[:120]}",
+                fix="Of an image for several platforms save one: `docker save --platform "
+                "linux/amd64`.",
+            )
+        for image in self._oci:
+            self._check_image(image, may_be_json=True)
+
+    def _check_image(self, image: ImageParts, *, may_be_json: bool) -> None:
+        links = self._links
+        layers = [links.get(name, name) for name in image.layers]
+        as_json = self._json if may_be_json else set()
+        for name in layers:
+            if name not in self._layers and name not in as_json:
+                raise ArchiveRefused(f"the archive lacks the layer {name[:120]}")
+        if image.config not in self._configs:
+            raise ArchiveRefused(f"the archive lacks the configuration {image.config[:120]}")
+        if self._configs[image.config] != tuple(self._digests[name] for name in layers):
+            raise ArchiveRefused(
+                f"the layers are not those that the configuration {image.config[:120]} names",
+                fix="Save the image again: `docker save IMAGE -o FILE`.",
+            )
 
     def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         self.members += 1
         if self.members > MOST_MEMBERS:
             raise ArchiveRefused(f"the archive has more than {MOST_MEMBERS} files")
-        name = _plain(member.name)
+        name = plain(member.name)
         if _DROPPED.fullmatch(name):
             return
         if any(f"{name}/".startswith(f"{link}/") for link in self._links):
             raise ArchiveRefused(f"{name[:120]} is below a link")
+        if not member.isdir() and (name in self._digests or name in self._last):
+            raise ArchiveRefused(f"{name[:120]} is in the archive twice")
         if member.isdir():
             self._header(name, tarfile.DIRTYPE, 0)
         elif member.issym() and name not in _NAMED:
@@ -105,101 +155,82 @@ class Rewriter:
     def _link(self, name: str, target: str) -> None:
         """Pass on a link of an old `docker save`: a layer that another image has too."""
         inside = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
-        if not name.endswith("/layer.tar") or inside not in self.layers:
+        if not name.endswith("/layer.tar") or inside not in self._layers:
             raise ArchiveRefused(f"{name[:120]} is a link to {target[:120]}, which is not a layer")
-        self._links.add(name)
+        self._links[name] = inside
         self._header(name, tarfile.SYMTYPE, 0, target)
 
     def _file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
         content = archive.extractfile(member)
         assert content is not None, "a regular file has content"
+        read: Callable[[int], bytes] = content.read
         if name in _NAMED or member.size <= MOST_JSON:
             data = content.read(MOST_JSON + 1)
             if len(data) > MOST_JSON:
                 raise ArchiveRefused(f"{name} is larger than {MOST_JSON // 2**20} MiB")
-            if (document := _json(data)) is not None or name in _NAMED:
+            if (document := documents.parse(data)) is not None or name in _NAMED:
                 self._document(name, data, document)
                 return
-            self._layer(name, member.size, _Tee(_Bytes(data).read, self.send))
-            return
-        self._layer(name, member.size, _Tee(content.read, self.send))
+            read = io.BytesIO(data).read
+        self._layer(name, member.size, read)
 
     def _document(self, name: str, data: bytes, document: Any) -> None:
+        digest = hashlib.sha256(data).hexdigest()
+        self._check_name(name, digest)
         if name == "manifest.json":
-            data = self._docker_manifest(document)
+            self._docker = documents.docker_image(document)
+            self._last[name] = documents.docker_manifest(self._docker)
         elif name == "index.json":
-            data = self._oci_index(document)
+            self._last[name], image = documents.oci_index(document)
+            self._wanted.add(image)
+        elif name == "oci-layout":
+            self._last[name] = data
         else:
-            self._oci_manifest(document)
-        self._header(name, tarfile.REGTYPE, len(data))
-        self.send(data + _padding(len(data)))
+            self._blob(name, document)
+            self._digests[name] = f"sha256:{digest}"
+            self._send_file(name, data)
 
-    def _docker_manifest(self, document: Any) -> bytes:
-        if not (
-            isinstance(document, list) and len(document) == 1 and isinstance(document[0], dict)
-        ):
-            raise ArchiveRefused(
-                "manifest.json does not have exactly one image",
-                fix="Save one image: `docker save IMAGE -o FILE`.",
-            )
-        self.manifests += 1
-        layers = document[0].get("Layers") or []
-        if not all(isinstance(layer, str) for layer in layers):
-            raise ArchiveRefused("manifest.json: `Layers` is not a list of names")
-        self.wanted |= {_plain(layer) for layer in layers}
-        return json.dumps([{**document[0], "RepoTags": None}]).encode()
+    def _blob(self, name: str, document: Any) -> None:
+        """Take what a configuration, a manifest or an index names."""
+        if (ids := documents.diff_ids(document)) is not None:
+            self._configs[name] = ids
+        if name.startswith("blobs/"):
+            image, files = documents.oci_blob(document)
+            self._wanted.update(files)
+            self._json.update(documents.attestations(document))
+            if image is not None:
+                self._oci.append(image)
+            self._named += len(files)
+        self._named += len(ids or ())
+        if self._named > MOST_NAMED:
+            raise ArchiveRefused(f"the archive names more than {MOST_NAMED} files")
 
-    def _oci_index(self, document: Any) -> bytes:
-        entries = document.get("manifests") if isinstance(document, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
-            raise ArchiveRefused("index.json has no list of manifests")
-        digests = {str(each.get("digest")) for each in entries}
-        if len(digests) != 1:
-            raise ArchiveRefused(
-                f"index.json has {len(digests)} images", fix="Save one image at a time."
-            )
-        self.manifests += 1
-        entry = {**entries[0], "annotations": _without_names(entries[0].get("annotations"))}
-        annotations = _without_names(document.get("annotations"))
-        return json.dumps({**document, "manifests": [entry], "annotations": annotations}).encode()
-
-    def _oci_manifest(self, document: Any) -> None:
-        """Take the layers of a blob that is a manifest."""
-        layers = document.get("layers") if isinstance(document, dict) else None
-        if isinstance(layers, list):
-            for layer in layers:
-                digest = layer.get("digest") if isinstance(layer, dict) else None
-                if isinstance(digest, str):
-                    self.wanted.add(f"blobs/{digest.replace(':', '/', 1)}")
-
-    def _layer(self, name: str, size: int, content: _Tee) -> None:
+    def _layer(self, name: str, size: int, read: Callable[[int], bytes]) -> None:
         """Pass a layer on while it is read through."""
         self._header(name, tarfile.REGTYPE, size)
-        start = content.peek(8)
-        for magic, kind in _OTHER.items():
-            if start.startswith(magic):
-                raise ArchiveRefused(
-                    f"{name[:120]} is compressed with {kind}",
-                    fix="Save the image with gzip or without compression.",
-                )
-        if size:
-            self._count(content, gzipped=start.startswith(_GZIP), name=name)
-        content.drain()
-        self.send(_padding(size))
-        self.layers.add(name)
+        whole = hashlib.sha256()
 
-    def _count(self, content: _Tee, *, gzipped: bool, name: str) -> None:
-        """Add the sizes of a layer's files; each costs at least a block."""
-        plain: Any = content
-        source: Any = _Limited(gzip.GzipFile(fileobj=plain) if gzipped else plain, self._charge)
-        try:
-            with tarfile.open(fileobj=source, mode="r|") as layer:
-                while (member := layer.next()) is not None:
-                    self.files += 1
-                    self._charge(member.size if member.issparse() else 0)
-                    layer.members = []  # type: ignore[attr-defined]  # millions of them would fill the memory
-        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ArchiveRefused(f"{name[:120]} is not JSON and not a layer: {error}") from error
+        def send(piece: bytes) -> None:
+            whole.update(piece)
+            self.send(piece)
+
+        if size:
+            self._digests[name] = read_layer(name, Tee(read, send), self._charge, self._count)
+        else:
+            self._digests[name] = f"sha256:{whole.hexdigest()}"
+        self._check_name(name, whole.hexdigest())
+        self._layers.add(name)
+        self.send(_padding(size))
+
+    def _check_name(self, name: str, digest: str) -> None:
+        """Refuse a blob that is not what its name says."""
+        if name.startswith("blobs/") and name != f"blobs/sha256/{digest}":
+            raise ArchiveRefused(f"the content of {name[:120]} is not what its name says")
+
+    def _count(self) -> None:
+        """Count a file of a layer."""
+        self.files += 1
+        self._charge(0)
 
     def _charge(self, size: int) -> None:
         self.unpacked += size
@@ -211,80 +242,15 @@ class Rewriter:
                 "image_bytes in [quota] of launcher.toml.",
             )
 
+    def _send_file(self, name: str, data: bytes) -> None:
+        self._header(name, tarfile.REGTYPE, len(data))
+        self.send(data + _padding(len(data)))
+
     def _header(self, name: str, kind: bytes, size: int, target: str = "") -> None:
         info = tarfile.TarInfo(name)
         info.type, info.size, info.linkname = kind, size, target
         info.mode = 0o755 if kind == tarfile.DIRTYPE else 0o644
         self.send(info.tobuf(tarfile.PAX_FORMAT))
-
-
-class _Bytes:
-    """Reads from bytes."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = memoryview(data)
-
-    def read(self, size: int) -> bytes:
-        piece, self._data = bytes(self._data[:size]), self._data[size:]
-        return piece
-
-
-class _Tee:
-    """A file that passes on whatever is read from it."""
-
-    def __init__(self, read: Callable[[int], bytes], send: Send) -> None:
-        self._read, self._send = read, send
-        self._ahead = b""
-
-    def peek(self, size: int) -> bytes:
-        self._ahead += self._read(size - len(self._ahead))
-        return self._ahead
-
-    def read(self, size: int = -1) -> bytes:
-        size = _PIECE if size is None or size < 0 else size
-        piece, self._ahead = self._ahead[:size], self._ahead[size:]
-        if len(piece) < size:
-            piece += self._read(size - len(piece))
-        self._send(piece)
-        return piece
-
-    def drain(self) -> None:
-        while self.read(_PIECE):
-            pass
-
-
-class _Limited:
-    """The unpacked bytes of a layer, each of which is charged."""
-
-    def __init__(self, source: Any, charge: Callable[[int], None]) -> None:
-        self._source, self._charge = source, charge
-
-    def read(self, size: int) -> bytes:
-        piece: bytes = self._source.read(size)
-        self._charge(len(piece))
-        return piece
-
-
-def _without_names(annotations: Any) -> dict[str, Any]:
-    items = annotations.items() if isinstance(annotations, dict) else ()
-    return {name: value for name, value in items if name not in _NAMES}
-
-
-def _json(data: bytes) -> Any:
-    """Return the JSON list or object in a file, None if it is something else."""
-    if data.lstrip()[:1] not in (b"{", b"["):
-        return None
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _plain(name: str) -> str:
-    path = posixpath.normpath(name)
-    if path.startswith(("/", "../")) or path == ".." or "\0" in path:
-        raise ArchiveRefused(f"{name[:120]} leads out of the archive")
-    return path
 
 
 def _padding(size: int) -> bytes:

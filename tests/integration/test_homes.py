@@ -72,6 +72,11 @@ SHAPES = {
         (("data", 0o755, 0), ("data/work", 0o755, 0)),
         links={"work": "data/work"},
     ),
+    "links-into-mounts": Shape(
+        (),
+        (("opt", 0o755, 0), ("opt/app", 0o755, 0)),
+        links={"w": "mnt/team", "v": "mnt/team/bobs", "x": "opt/app"},
+    ),
     "uid-taken": Shape(
         ("WORKDIR /app",),
         (("app", 0o755, 0),),
@@ -199,6 +204,29 @@ def test_the_parents_of_a_mount_below_home_are_the_users(
         )
         told = output(daemon, script, volumes=inside)
     assert told.split() == [str(ALICE.pw_uid)] * 5
+
+
+@pytest.mark.parametrize(
+    ("target", "working_dir"),
+    [
+        ("/mnt/team", "/mnt/team/bobs"),
+        ("/mnt/team", "/w/bobs"),
+        ("/mnt/team", "/v"),
+        ("/x/team", "/opt/app/team/bobs"),
+    ],
+)
+def test_a_working_directory_in_a_mount_keeps_its_owner_whatever_leads_there(
+    make_daemon: MakeDaemon, shapes: None, target: str, working_dir: str
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="mounts-", dir="/srv") as place:
+        Path(place).chmod(0o755)
+        (Path(place) / "bobs").mkdir(mode=0o755)
+        config = f'{CONFIG}policy.mount_roots = ["{place}"]\n'
+        daemon = make_daemon(config=config).start()
+        daemon.client.publish([image_of("links-into-mounts")])
+        mount = Mount(place, target)
+        output(daemon, "true", "links-into-mounts", volumes=(mount,), working_dir=working_dir)
+        assert (Path(place) / "bobs").stat().st_uid == 0
 
 
 def test_limits_are_as_asked(daemon: DaemonProcess) -> None:

@@ -19,6 +19,7 @@ from launcher.wire import GpuRequest, JobSpec, JobView
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
 from tests.support.images import import_image, remove_image
+from tests.support.wait import wait_until
 
 ALICE, BOB = (pwd.getpwnam(name) for name in ("games", "news"))
 SAVED = "launcher/saved:1"
@@ -77,7 +78,9 @@ def test_an_archive_gives_docker_no_name(
     daemon: DaemonProcess, archive: Path, sandbox: Sandbox
 ) -> None:
     load(daemon, archive, "train:2")
-    assert images_of(sandbox) == [f"launcher-own/{ALICE.pw_uid}/train:2"]
+    (kept,) = images_of(sandbox)
+    assert kept.startswith("launcher-own/")
+    assert f"/{ALICE.pw_uid}:" in kept
     status, _ = dockerapi.call(sandbox.socket, "GET", f"/images/{SAVED}/json")
     assert status == 404, "the name that the archive had"
 
@@ -146,3 +149,94 @@ def test_a_name_without_a_registry_is_not_an_own_image(
 ) -> None:
     load(daemon, archive, "busybox")
     assert run(daemon, BUSYBOX).outcome != "COMPLETED", "it has no `hello`"
+
+
+def files_of(archive: Path) -> dict[str, bytes]:
+    with tarfile.open(archive) as tar:
+        opened = {member.name: tar.extractfile(member) for member in tar if member.isreg()}
+        return {name: file.read() for name, file in opened.items() if file}
+
+
+def written(archive: Path, files: dict[str, bytes]) -> Path:
+    file = archive.with_name("changed.tar")
+    with tarfile.open(file, "w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return file
+
+
+def test_names_that_docker_alone_would_read_are_not_given(
+    daemon: DaemonProcess, archive: Path, sandbox: Sandbox
+) -> None:
+    files = files_of(archive)
+    one = json.loads(files["manifest.json"])[0] | {"RepoTags": None, "repotags": ["evil/evil:1"]}
+    load(daemon, written(archive, files | {"manifest.json": json.dumps([one]).encode()}))
+    status, _ = dockerapi.call(sandbox.socket, "GET", "/images/evil/evil:1/json")
+    remove_image(sandbox, "evil/evil:1")
+    assert status == 404
+
+
+def test_another_users_layers_are_not_had_by_their_digests(
+    daemon: DaemonProcess, archive: Path
+) -> None:
+    load(daemon, archive)
+    files = files_of(archive)
+    one = json.loads(files["manifest.json"])[0]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("nothing"))
+    changed = files | dict.fromkeys(one["Layers"], buffer.getvalue())
+    with pytest.raises(UserError, match="layers are not those"):
+        load(daemon, written(archive, changed), uid=BOB.pw_uid)
+
+
+def changed_image(archive: Path, note: str, **more: object) -> Path:
+    """The same image with another configuration, so with another id."""
+    files = files_of(archive)
+    one = json.loads(files["manifest.json"])[0]
+    config = json.loads(files[one["Config"]]) | {"author": note}
+    config["config"] = config["config"] | more
+    one |= {"Config": "changed.json"}
+    changed = {
+        "changed.json": json.dumps(config).encode(),
+        "manifest.json": json.dumps([one]).encode(),
+    }
+    return written(archive, files | changed)
+
+
+def image_ids(sandbox: Sandbox) -> set[str]:
+    _, body = dockerapi.call(sandbox.socket, "GET", "/images/json")
+    return {image["Id"] for image in json.loads(body)}
+
+
+def test_a_replaced_image_is_gone_once_no_job_uses_it(
+    make_daemon: MakeDaemon, archive: Path, sandbox: Sandbox
+) -> None:
+    size = sum(map(len, files_of(archive).values()))  # of one layer, almost
+    daemon = make_daemon(config=f"{CONFIG}quota.image_bytes = {size * 2}\n").start()
+    before = image_ids(sandbox)
+    load(daemon, archive)
+    spec = JobSpec("uses", "localhost/app", GpuRequest(kind="none"), command=("sleep", "600"))
+    with as_user(ALICE.pw_uid):
+        (job,) = daemon.client.submit([spec])
+    wait_until(lambda: daemon.state_of(job) == "RUNNING", what="it runs")
+    load(daemon, changed_image(archive, "second"))
+    assert len(image_ids(sandbox) - before) == 2
+    with pytest.raises(LauncherError, match="when unpacked"):
+        load(daemon, changed_image(archive, "third"), "other")
+    with as_user(ALICE.pw_uid):
+        daemon.client.cancel(job.id)
+    daemon.done(job)
+    load(daemon, changed_image(archive, "third"))
+    with as_user(ALICE.pw_uid):
+        daemon.client.image.remove("localhost/app")
+
+
+def test_an_image_with_endless_volumes_is_refused(daemon: DaemonProcess, archive: Path) -> None:
+    volumes: dict[str, object] = {f"/v{number}": {} for number in range(20_000)}
+    load(daemon, changed_image(archive, "wide", Volumes=volumes))
+    job = run(daemon, "localhost/app")
+    assert job.outcome == "FAILED"
+    assert "it has 20000 VOLUMEs, 64 at most" in (job.message or "")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from launcher.core.jobs.images import make_private
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
-from launcher.core.model.own_image import OwnImage, parse
+from launcher.core.model.own_image import KeptImage, OwnImage, parse
 from launcher.core.policy.settings import Quota
 from launcher.core.world.world import World
 
@@ -26,10 +28,10 @@ def resolve(world: World, reference: str, uid: int | None) -> OwnImage | None:
     user, name = parsed
     if user is None:
         return None if uid is None else world.own_images.get((uid, name))
-    images = (i for i in world.own_images.values() if (i.user, i.name) == (user, name))
-    image = next(images, None)
-    may = image is not None and (uid in (None, image.uid) or image.image_id in world.public_images)
-    return image if may else None
+    images = [i for i in world.own_images.values() if (i.user, i.name) == (user, name)]
+    # A name may have been another uid's before: the caller's own image comes first.
+    may = [i for i in images if uid in (None, i.uid) or i.image_id in world.public_images]
+    return max(may, key=lambda image: (image.uid == uid, image.loaded_at), default=None)
 
 
 def of_user(world: World, uid: int) -> list[OwnImage]:
@@ -37,11 +39,31 @@ def of_user(world: World, uid: int) -> list[OwnImage]:
     return sorted((i for i in world.own_images.values() if i.uid == uid), key=lambda i: i.name)
 
 
-def room(world: World, uid: int, quota: Quota, *, admin: bool, name: str) -> int:
-    """Return the bytes that a new image of a user may have; it replaces that of the same name."""
+def replaced(world: World, uid: int, kept: Iterable[KeptImage]) -> list[KeptImage]:
+    """Return the images of a user that have no name any more; jobs still use them."""
+    named = {image.image_id for image in of_user(world, uid)}
+    return [k for k in kept if (k.store, k.uid) == (world.store, uid) and k.image_id not in named]
+
+
+def unused(world: World, kept: Iterable[KeptImage]) -> list[KeptImage]:
+    """Return the images of this daemon's users that have no name and that no job is pinned to."""
+    named = {(image.uid, image.image_id) for image in world.own_images.values()}
+    left = [k for k in kept if k.store == world.store and (k.uid, k.image_id) not in named]
+    pinned = {job.image_id for job in world.jobs.values()} if left else set()
+    return [k for k in left if k.image_id not in pinned]
+
+
+def room(
+    world: World, uid: int, quota: Quota, *, admin: bool, name: str, others: Iterable[KeptImage]
+) -> int:
+    """Return the bytes that a new image of a user may have; it replaces that of the same name.
+
+    ``others``: those without a name.
+    """
     most = quota.image_bytes
     if most is None:
         most = 2**63 - 1 if admin else ORDINARY_BYTES
+    most -= sum(image.bytes for image in others)
     return most - sum(image.bytes for image in of_user(world, uid) if image.name != name)
 
 

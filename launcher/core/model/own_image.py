@@ -14,6 +14,9 @@ _NAME = re.compile(
     re.ASCII,
 )
 LONGEST = 100
+TAGGED = "launcher-own"
+"""The first part of the names that keep users' images in Docker; no job refers to them."""
+_TAG = re.compile(rf"{TAGGED}/([a-z0-9]+)/(\d+):([0-9a-f]{{64}})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,38 @@ class OwnImage:
     def reference(self) -> str:
         """What its owner calls it."""
         return f"{PREFIX}{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptImage:
+    """An image that Docker keeps for a user; a user has each image once, under any names."""
+
+    store: str
+    uid: int
+    image_id: str
+    bytes: int = 0
+
+    @property
+    def repository(self) -> str:
+        """The repository of its name in Docker."""
+        return f"{TAGGED}/{self.store}/{self.uid}"
+
+    @property
+    def name(self) -> str:
+        """Its name in Docker."""
+        return f"{self.repository}:{self.image_id.removeprefix('sha256:')}"
+
+
+def kept_image(name: str, size: int) -> KeptImage | None:
+    """Return the image that a name in Docker keeps for a user, None if it keeps none.
+
+    >>> kept_image(KeptImage("5e", 1000, f"sha256:{'a' * 64}").name, 5).uid
+    1000
+    >>> kept_image("busybox:1", 5) is None
+    True
+    """
+    match = _TAG.fullmatch(name)
+    return match and KeptImage(match[1], int(match[2]), f"sha256:{match[3]}", size)
 
 
 def is_own(reference: str) -> bool:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 MOST_LINES = 2000
+MOST_BYTES = 64 * 1024
+"""Of an image's entries, in UTF-8: an unreadable byte of a file becomes three."""
 _FIELD = re.compile(r"[^:\x00-\x1f\x7f]*")
 
 
@@ -30,12 +32,15 @@ def group(image: str, user: str, gid: int, gids: Iterable[int], names: Mapping[i
 
 def _others(text: str, fields: int, names: set[str], ids: set[str]) -> list[str]:
     """Return the well-formed entries of an image that are not ours."""
-    rows = (line.split(":") for line in text.split("\n")[:MOST_LINES])
-    return [
-        ":".join(row)
-        for row in rows
-        if len(row) == fields and row[0] and row[0] not in names and row[2] not in ids
-    ]
+    kept, size = [], 0
+    for line in text.split("\n")[:MOST_LINES]:
+        row = line.split(":")
+        if len(row) == fields and row[0] and row[0] not in names and row[2] not in ids:
+            size += len(line.encode()) + 1
+            if size > MOST_BYTES:
+                break
+            kept.append(line)
+    return kept
 
 
 def _plain(text: str) -> str:

@@ -8,7 +8,7 @@ leased ones (nvidia-container-toolkit, internal/config/image).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from launcher.core.policy.policy import has_no_controls, is_kernels
 
@@ -16,6 +16,8 @@ _LOADER = ("LD_PRELOAD", "LD_AUDIT", "GLIBC_TUNABLES", "GCONV_PATH")
 _DEVICES = ("DOCKER_RESOURCE_", "NVIDIA_IMEX_CHANNELS", "NVIDIA_MIG_CONFIG_", "NVIDIA_MIG_MONITOR_")
 _OLDER = {"amd64": ("386",), "arm64": ("arm",)}
 TOOLKIT_FIXED = "1.17.8"
+MOST_VOLUMES = 64
+"""Docker creates a directory for each, in every container of the image."""
 
 
 def names_a_library(environment: Mapping[str, str]) -> bool:
@@ -29,6 +31,11 @@ def runs_on(image: str, machine: str) -> bool:
     An unknown one counts as the machine's.
     """
     return "" in (image, machine) or image in (machine, *_OLDER.get(machine, ()))
+
+
+def has_few_volumes(volumes: Sequence[str]) -> bool:
+    """Whether Docker can create a container of an image in reasonable time."""
+    return len(volumes) <= MOST_VOLUMES
 
 
 def faults(

@@ -13,13 +13,22 @@ from aiohttp import web
 from launcher import wire
 from launcher.core.jobs import own_images
 from launcher.core.messages import events as ev
-from launcher.core.model.own_image import PREFIX, OwnImage, parse
+from launcher.core.model.job import Owner
+from launcher.core.model.own_image import PREFIX, KeptImage, OwnImage, parse
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.query_params import text
 from launcher.daemon.api.route import get, post
 from launcher.daemon.loop import audit_log, clock
 from launcher.daemon.users.identity import Caller
-from launcher.errors import InternalError, NotAllowed, TooSlow, UserError, from_wire
+from launcher.errors import (
+    EngineError,
+    EngineUnavailable,
+    InternalError,
+    NotAllowed,
+    TooSlow,
+    UserError,
+    from_wire,
+)  # fmt: skip
 
 NAME = text("name", "The image's name: train, train:2.")
 PIECE_BYTES = 1 << 18
@@ -34,22 +43,73 @@ async def load(context: Context, caller: Caller, request: web.Request) -> wire.O
     Raises ``ArchiveRefused`` for what cannot be loaded, ``LoadFailed`` if Docker refuses it.
     """
     name = _name(NAME.read(request.query, "name") or "")
-    world, owner = context.world, caller.owner
+    owner = caller.owner
     audit_log.about(detail=f"load {PREFIX}{name}")
+    process = await _loader(context, owner.uid, await _room(context, caller, name))
+    try:
+        await _pass_on(request, process, context.limiter.limits.body_time)
+    except BaseException:
+        await _kill(process)
+        raise
+    # Docker may keep the image from here on: it is recorded, even if nobody waits for the reply.
+    task = asyncio.create_task(_finish(context, owner, name, process))
+    context.loads[owner.uid] = task
+    task.add_done_callback(lambda done: _finished(context, owner.uid, done))
+    return await asyncio.shield(task)
+
+
+async def _room(context: Context, caller: Caller, name: str) -> int:
+    """Return the bytes that the image may have; raises ``NotAllowed`` if there is no room."""
+    owner, users = caller.owner, context.users
+    if owner.uid in context.loads:
+        raise NotAllowed("an image of yours is still being unpacked", fix="Try again later.")
+    kept = own_images.replaced(
+        context.world, owner.uid, await users.run(owner.uid, context.images.kept)
+    )
+    unused = own_images.unused(context.world, kept)
+    for image in unused:
+        await users.run(owner.uid, context.images.release, image)
+    world, others = context.world, [image for image in kept if image not in unused]
     quota = world.rules.quota_of(owner.name)
-    room = own_images.room(world, owner.uid, quota, admin=caller.admin, name=name)
-    number = len(own_images.of_user(world, owner.uid))
+    room = own_images.room(world, owner.uid, quota, admin=caller.admin, name=name, others=others)
+    number = len(own_images.of_user(world, owner.uid)) + len(others)
     if room <= 0 or number >= own_images.MOST_IMAGES:
+        still = f", {len(others)} of them replaced but used by jobs" if others else ""
         raise NotAllowed(
-            f"{owner.name} has {number} images, and no room for more (quota image_bytes, and "
-            f"{own_images.MOST_IMAGES} at most)",
+            f"{owner.name} has {number} images{still}, and no room for more (quota image_bytes, "
+            f"and {own_images.MOST_IMAGES} at most)",
             fix="`launch image ls` lists yours, `launch image rm` removes one.",
         )
-    result = await _loaded(context, owner.uid, name, room, request)
+    return room
+
+
+async def _finish(
+    context: Context, owner: Owner, name: str, process: asyncio.subprocess.Process
+) -> wire.OwnImageView:
+    """Wait until Docker has the image, record it, and remove the one that it replaces."""
+    result = await _result(process)
     now = clock.now().wall
     image = OwnImage(owner.uid, owner.name, name, result["image_id"], result["bytes"], now)
+    before = context.world.own_images.get((owner.uid, name))
     await context.event_loop.request(ev.OwnImageLoaded(image))
+    if before is not None:
+        await _release(context, before)
     return _view(context, image)
+
+
+def _finished(context: Context, uid: int, task: asyncio.Task[Any]) -> None:
+    if context.loads.get(uid) is task:
+        del context.loads[uid]
+    if not task.cancelled():
+        task.exception()  # retrieved, because the client may have left
+
+
+async def _release(context: Context, image: OwnImage) -> None:
+    """Have Docker remove an image, unless it has another name or a job needs it."""
+    kept = KeptImage(context.world.store, image.uid, image.image_id)
+    for unused in own_images.unused(context.world, [kept]):
+        with contextlib.suppress(EngineError, EngineUnavailable):  # later then
+            await context.users.run(image.uid, context.images.release, unused)
 
 
 async def listed(context: Context, caller: Caller) -> list[wire.OwnImageView]:
@@ -74,15 +134,8 @@ async def remove(
         )
     audit_log.about(detail=f"remove {image.reference} of {image.user}")
     await context.event_loop.request(ev.OwnImageRemoved(image.uid, image.name))
-    repository, _, tag = image.name.rpartition(":")
-    tagged = f"{repository_of(image.uid, repository)}:{tag}"
-    await context.users.run(caller.uid, context.images.untag, tagged)
+    await _release(context, image)
     return _view(context, image)
-
-
-def repository_of(uid: int, name: str) -> str:
-    """Return the repository that keeps a user's image in Docker; no job refers to it."""
-    return f"launcher-own/{uid}/{name}"
 
 
 def _name(name: str) -> str:
@@ -106,29 +159,25 @@ def _view(context: Context, image: OwnImage) -> wire.OwnImageView:
     )
 
 
-async def _loaded(
-    context: Context, uid: int, name: str, most: int, request: web.Request
-) -> dict[str, Any]:
-    """Pass the body on to the loading process; return its result."""
-    repository, _, tag = name.rpartition(":")
-    process = await asyncio.create_subprocess_exec(
+async def _loader(context: Context, uid: int, most: int) -> asyncio.subprocess.Process:
+    """Start the process that loads one image of at most this size."""
+    return await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "launcher.image_loader",
         "--docker", context.config.docker_host, "--most", str(most),
-        "--repository", repository_of(uid, repository), "--tag", tag,
+        "--store", context.world.store, "--uid", str(uid),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    assert process.stdin is not None and process.stdout is not None
+
+
+async def _result(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    """Return what the loading process reports; raises its error."""
+    assert process.stdout is not None
     try:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has refused
-            await _pass_on(request, process.stdin, context.limiter.limits.body_time)
-        process.stdin.close()
         async with asyncio.timeout(LOAD_SECONDS):
             reply = await process.stdout.read(MOST_REPLY)
             await process.wait()
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await _kill(process)
     try:
         result: dict[str, Any] = json.loads(reply)
     except ValueError:
@@ -138,17 +187,33 @@ async def _loaded(
     return result
 
 
-async def _pass_on(request: web.Request, to: asyncio.StreamWriter, seconds: float) -> None:
-    while True:
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+async def _pass_on(
+    request: web.Request, process: asyncio.subprocess.Process, seconds: float
+) -> None:
+    """Pass the whole body on, or less if the process has refused it."""
+    to = process.stdin
+    assert to is not None
+    while piece := await _piece(request, seconds):
         try:
-            async with asyncio.timeout(seconds):
-                piece = await request.content.readany()
-        except TimeoutError:
-            raise TooSlow(f"no more of the archive came within {seconds:g} s") from None
-        if not piece:
-            return
-        to.write(piece)
-        await to.drain()
+            to.write(piece)
+            await to.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            break
+    to.close()
+
+
+async def _piece(request: web.Request, seconds: float) -> bytes:
+    try:
+        async with asyncio.timeout(seconds):
+            return await request.content.readany()
+    except TimeoutError:
+        raise TooSlow(f"no more of the archive came within {seconds:g} s") from None
 
 
 ROUTES = (

@@ -131,7 +131,8 @@ class ContainerPlan:
         if limits.directories is not None and limits.directories.owned is not None:
             owner = self.request.person.owner
             name, path = self.action.container_name, limits.directories.owned
-            give_directory(containers, name, path, owner.uid, owner.gid)
+            mounts = [target for _, target, _ in self.bounds().all_mounts]
+            give_directory(containers, name, path, mounts, owner.uid, owner.gid)
 
     def pin(self, pins: Pins, dockerd: Callable[[], int | None], *, fresh: bool) -> None:
         """Have the helper hold the owner's mounts and secrets, and make the job's directories.

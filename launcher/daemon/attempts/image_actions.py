@@ -101,6 +101,9 @@ class ImageActions:
         if not image_rules.runs_on(image.architecture, machine := self._architecture()):
             rule = "(rule image-architecture)"
             return [f"it is built for {image.architecture}, and this machine is {machine} {rule}"]
+        if not image_rules.has_few_volumes(image.volumes):
+            most = f"{image_rules.MOST_VOLUMES} at most (rule image-volumes)"
+            return [f"it has {len(image.volumes)} VOLUMEs, {most}"]
         fixed = not image_rules.names_a_library(image.environment) or self._toolkit_fixed()
         return list(image_rules.faults(image.environment, image.working_dir, toolkit_fixed=fixed))
 

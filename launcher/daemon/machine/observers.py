@@ -25,6 +25,7 @@ from launcher.daemon.machine.foreign_allowlist import NOBODY, ForeignAllowlist
 from launcher.daemon.machine.foreign_use import ForeignUse
 from launcher.daemon.machine.gpu_claims import GpuClaims
 from launcher.daemon.machine.idle_check import IdleCheck
+from launcher.daemon.machine.image_owners import UnusedImages
 from launcher.daemon.machine.job_network import keep_network
 from launcher.engine.containers import Containers
 from launcher.engine.images import Images
@@ -46,6 +47,7 @@ FOREIGN_SECONDS = 1.0
 IDLE_SAMPLES = 3
 IMAGES_SECONDS = 3600.0
 """The interval of the search for recorded images that are gone."""
+UNUSED_IMAGES_SECONDS = 300.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,8 +71,10 @@ class Observers:
     _idle: dict[str, int] = field(default_factory=dict)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _numbers: str = field(init=False)
+    _unused: UnusedImages = field(init=False)
 
     def __post_init__(self) -> None:
+        self._unused = UnusedImages(self.images)
         self._numbers = self.foreign.numbers.text()  # as loaded from the store
 
     async def run(self) -> None:
@@ -83,6 +87,7 @@ class Observers:
             self._every(FOREIGN_SECONDS, self._look_again_at_foreign),
             self._every(self.config.sweep_seconds, self._sweep),
             self._every(IMAGES_SECONDS, self._forget_images),
+            self._every(UNUSED_IMAGES_SECONDS, self._remove_unused_images),
         )
 
     async def _every(self, seconds: float, look: Callable[[], Any]) -> None:
@@ -189,6 +194,9 @@ class Observers:
 
     async def _forget_images(self) -> None:
         await images.forget_gone(self.event_loop.world, self.images, self.event_loop.post)
+
+    async def _remove_unused_images(self) -> None:
+        await self._unused.remove(lambda: self.event_loop.world)
 
     async def _sweep(self) -> None:
         await self.sweep_containers()

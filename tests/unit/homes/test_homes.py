@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,3 +155,46 @@ def test_what_is_too_deep_or_takes_too_long_is_said_not_to_be_all(
     use = homes.measure_all(root, ["x"], [UID], 5.0)
     assert use.size > use.jobs["x"].bytes > 0
     assert use.caches == {UID: homes.DiskUse(0, 0)}
+
+
+needs_root = pytest.mark.skipif(UID != 0, reason="acts as another user")
+GAMES = pwd.getpwnam("games")
+
+
+def owned_by_games(path: Path) -> Path:
+    path.mkdir()
+    os.chown(path, GAMES.pw_uid, GAMES.pw_gid)
+    return path
+
+
+@needs_root
+def test_places_of_mounts_which_runc_made_as_root_are_deleted(root: int, tmp_path: Path) -> None:
+    homes.make(root, request(uid=GAMES.pw_uid, gid=GAMES.pw_gid, parents=("home/a/b", "tmp/x")))
+    own = tmp_path / "jobs" / NAME
+    (own / "home" / "a" / "b" / "place").mkdir(mode=0o755)
+    (own / "home" / "a" / "b" / "file").touch(mode=0o755)
+    (own / "home" / "a" / "r1" / "r2" / "r3").mkdir(parents=True)
+    (own / "home" / "a" / "r1" / "r2" / "file").touch()
+    (own / "tmp" / "x" / "r4").mkdir(mode=0o755)
+    homes.retire_all(root, [NAME], [])
+    assert homes.empty(root, 5.0)
+    assert not list((tmp_path / "removed").iterdir())
+
+
+@needs_root
+def test_what_cannot_be_deleted_does_not_keep_the_rest(root: int, tmp_path: Path) -> None:
+    homes.make(root, request(uid=GAMES.pw_uid, gid=GAMES.pw_gid))
+    home = tmp_path / "jobs" / NAME / "home"
+    for number in range(10):
+        owned_by_games(home / f"n{number}")
+        (home / f"n{number}" / "big").write_text("data")
+    busy = owned_by_games(home / "stuck")
+    inner = busy / "others"
+    inner.mkdir(mode=0o755)
+    os.chown(inner, 1, 1)
+    (inner / "x").touch()
+    homes.retire_all(root, [NAME], [])
+    with pytest.raises(OSError, match=r"denied|permitted"):
+        homes.empty(root, 5.0)
+    left = [path for path in (tmp_path / "removed").rglob("*") if path.is_file()]
+    assert [path.name for path in left if path.name not in ("passwd", "group")] == ["x"]

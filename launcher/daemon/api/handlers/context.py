@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from launcher import wire
 from launcher.config.settings import Config
@@ -94,6 +95,8 @@ class Context:
     home_keeper: HomeKeeper
     users: FairPool
     """Threads for blocking calls of requests."""
+    loads: dict[int, asyncio.Task[Any]] = field(default_factory=dict)
+    """The images that Docker unpacks, by uid: these go on when the client leaves."""
 
     @property
     def limiter(self) -> Limiter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.core.policy.account_files import MOST_LINES, group, passwd
+from launcher.homes.values import MOST_FILE
 
 IMAGE = "root:x:0:0:root:/root:/bin/bash\nubuntu:x:1000:1000::/home/ubuntu:/bin/sh\nbad line\n"
 
@@ -37,3 +38,13 @@ def test_groups_have_the_user_as_a_member_and_the_names_of_the_machine() -> None
 def test_an_endless_file_is_cut() -> None:
     image = "\n".join(f"u{n}:x:{n}:1::/:/bin/sh" for n in range(2 * MOST_LINES))
     assert passwd(image, "alice", 99999, 1, "/home/alice", "/bin/sh").count("\n") == MOST_LINES + 1
+
+
+@pytest.mark.parametrize("fill", ["x", "\ufffd"])
+def test_endless_entries_are_left_out_and_what_was_before_stays(fill: str) -> None:
+    image = f"root:x:0:0::/:/bin/sh\nbig:x:7:7:{fill * 100_000}:/:/bin/sh\n"
+    text = passwd(image, "alice", 1000, 100, "/home/alice", "/bin/sh")
+    assert len(text.encode()) < MOST_FILE
+    assert [line.split(":")[0] for line in text.split("\n")] == ["alice", "root", ""]
+    members = group(f"g:x:7:{fill * 100_000}\n", "alice", 100, (), {100: "students"})
+    assert members == "students:x:100:\n"
