@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.acceptance.keys import JOB_KEYS
 from tests.acceptance.shell import Shell
 from tests.support.daemon import BUSYBOX, DaemonProcess
+from tests.support.wait import wait_until
 
 LONG = f"image: {BUSYBOX}\ncommand: sleep 60\nstop_grace_period: 0s\n"
 
@@ -171,11 +173,16 @@ def test_cancel_of_an_ended_job_leaves_it_as_it_is(launch: Shell) -> None:
     assert launch("wait", "last").code == 0
 
 
+def _says_mig_mode(launch: Shell, job: str) -> bool:
+    text = launch("why", job).ok().text
+    return "MIG mode is on at GPU 0, so it is not given whole" in text
+
+
 def test_a_request_for_whole_gpus_where_mig_mode_is_on_says_so_at_once(launch: Shell) -> None:
     for gpus in ("all", "full", "count=all"):
         done = launch("run", "-d", "--gpus", gpus, BUSYBOX, "true").ok()
         assert "MIG mode is on at GPU 0, so it is not given whole: request a slice" in done.err
-        why = launch("why", done.text.strip()).ok().text
-        assert "MIG mode is on at GPU 0, so it is not given whole" in why
-        launch("cancel", done.text.strip()).ok()
+        job = done.text.strip()
+        wait_until(partial(_says_mig_mode, launch, job), what="the reason, once the image is here")
+        launch("cancel", job).ok()
     assert launch("run", "-d", "--gpus", "1g.6gb", BUSYBOX, "true").ok().err == ""
