@@ -35,12 +35,14 @@ Charge = Callable[[int], None]
 class StrictInfo(tarfile.TarInfo):
     """A header; an invalid one is an error, where Python's tarfile silently stops reading."""
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> StrictInfo:
-        """Return a header; raises ``tarfile.HeaderError`` for one that claims much memory."""
-        info = super().frombuf(buf, encoding, errors)
-        if info.type in _IN_MEMORY and info.size > MOST_HEADER:
-            raise tarfile.HeaderError(f"a header of {info.size} bytes")
+    def _proc_member(self, tar: tarfile.TarFile) -> StrictInfo:
+        """Read what belongs to a header; tarfile reads long names and records at once.
+
+        ``frombuf`` is not called by every patch release of Python 3.13.
+        """
+        if self.type in _IN_MEMORY and self.size > MOST_HEADER:
+            raise tarfile.HeaderError(f"a header of {self.size} bytes")
+        info: StrictInfo = super()._proc_member(tar)  # type: ignore[misc]
         return info
 
     @classmethod
