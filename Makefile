@@ -46,6 +46,7 @@ docs: $(STAMP) ## Write the generated documents anew
 	$(BIN)/python -m tests.lint_project --write
 
 test: system $(STAMP) ## Run the suite, or TESTS, against a real dockerd in a sandbox
+	@$(SUDO) bash .ci/system-packages --tests
 	$(SUDO) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 SUITE ?= trixie

@@ -62,6 +62,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "The manual": {
         "help": "Read the manual.",
+        "completion": "Let bash, zsh or fish complete what you type.",
     },
 }
 """Every verb with its summary, so that ``launch --help`` loads none of them."""
@@ -125,6 +126,10 @@ def launch() -> None:
 def invoke(args: list[str]) -> int:
     """Run the command with these arguments; return its exit status, whatever happens."""
     terminal.prepare()
+    if "_LAUNCH_COMPLETE" in os.environ:
+        from launcher.cli.completion import shells
+
+        shells.register()
     try:
         result: Any = launch.main(args=args, prog_name="launch", standalone_mode=False)
     except click.UsageError as error:

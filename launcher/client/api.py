@@ -109,14 +109,19 @@ class Client:
         user: str | None = None,
         state: str | None = None,
         name: str | None = None,
+        after: int | None = None,
+        most: int | None = None,
     ) -> list[wire.JobView]:
         """Return the live jobs, with ``all`` the ended ones too; or the named jobs.
 
         Only those of ``user`` (a name or ``me``), in ``state`` (words with commas; outcomes include
-        ended jobs) and with names that match ``name`` (a pattern with ``*`` and ``?``).
+        ended jobs) and with names that match ``name`` (a pattern with ``*`` and ``?``). Without
+        ``refs``, ``after`` and ``most`` give a page: so many jobs with higher ids than ``after``.
         """
-        filters = (("user", user), ("state", state), ("name", name))
-        chosen = [(key, value) for key, value in filters if value is not None]
+        filters = (
+            ("user", user), ("state", state), ("name", name), ("after", after), ("most", most)
+        )  # fmt: skip
+        chosen = [(key, str(value)) for key, value in filters if value is not None]
         result: dict[int, wire.JobView] = {}
         for first in range(0, max(1, len(refs)), REFS_IN_A_QUERY):
             some = refs[first : first + REFS_IN_A_QUERY]

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.output import render, terminal
 from launcher.client import Client
 from launcher.errors import LauncherError
@@ -23,7 +24,10 @@ EXIT_PENDING = 4
 def gpu_option(function: F) -> F:
     """Add ``--gpu N``."""
     return click.option(
-        "--gpu", metavar="N", help="The GPU's index or UUID; left out where only one can be meant."
+        "--gpu",
+        type=params.GPU,
+        metavar="N",
+        help="The GPU's index or UUID; left out where only one can be meant.",
     )(function)
 
 
@@ -32,6 +36,7 @@ def gpus_option(function: F) -> F:
     named = click.option(
         "--gpu",
         "gpus",
+        type=params.GPU,
         metavar="N[,N]...",
         multiple=True,
         callback=_split,

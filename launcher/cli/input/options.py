@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., object])
 
 _SLICES_AND_QUEUE = (
-    click.option("--profile", type=params.TEXT, help="The slice's profile: 1g.6gb."),
+    click.option("--profile", type=params.ANY_PROFILE, help="The slice's profile: 1g.6gb."),
     click.option("--count", type=params.COUNT, metavar="N", help="How many such slices (1)."),
     click.option(
         "--gpu-memory", type=params.TEXT, metavar="SIZE", help="The smallest slice with: 10g."

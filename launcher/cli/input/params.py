@@ -11,6 +11,8 @@ import click
 from launcher.jobfile.values import gpu_spec, names, units, waiting
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     _Type = click.ParamType[Any]
 else:
     _Type = click.ParamType
@@ -19,9 +21,21 @@ else:
 class Parsed(_Type):
     """A parameter read by a function that raises ``ValueError`` with a sentence."""
 
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+    def __init__(self, name: str, parse: Callable[[str], Any], completes: str = "") -> None:
+        """``completes``: a key of ``completion.values.KINDS``; empty if nothing completes it."""
         self.name = name
-        self._parse = parse
+        self._parse, self._completes = parse, completes
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        """Return what completes a word in the shell, as the daemon knows it."""
+        from click.shell_completion import CompletionItem
+
+        from launcher.cli.completion.values import values
+
+        pairs = values(self._completes, incomplete) if self._completes else []
+        return [CompletionItem(value, help=text or None) for value, text in pairs]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the parsed value, or fail with the parser's own words."""
@@ -56,6 +70,13 @@ def _later(module: str, function: str) -> Callable[[str], Any]:
 
 
 TEXT = Parsed("text", str)
+JOB = Parsed("job", str, "job")
+LIVE_JOB = Parsed("job", str, "live job")
+SLICE = Parsed("slice", str, "slice")
+SLICE_OR_GPU = Parsed("slice", str, "slice or GPU")
+GPU = Parsed("gpu", str, "GPU")
+ANY_PROFILE = Parsed("profile", str, "profile")
+OWN_IMAGE = Parsed("image", str, "own image")
 DURATION = Parsed("time", units.parse_duration)
 AGE = Parsed("time", lambda text: units.parse_duration(text, 100 * units.MAX_SECONDS))
 TIME_LIMIT = Parsed("time", _positive(units.parse_duration))
@@ -66,10 +87,10 @@ PRIORITY = Parsed("n", units.parse_priority)
 MOMENT = Parsed("time", waiting.parse_moment)
 BEGIN = Parsed("time", waiting.parse_begin)
 DEPENDENCY = Parsed("dependency", waiting.parse_dependency)
-SPEC = Parsed("spec", gpu_spec.parse_spec)
-PROFILE = Parsed("profile", gpu_spec.parse_profile)
+SPEC = Parsed("spec", gpu_spec.parse_spec, "profile")
+PROFILE = Parsed("profile", gpu_spec.parse_profile, "profile")
 NAME = Parsed("name", names.check_name)
-IMAGE = Parsed("image", names.check_image)
+IMAGE = Parsed("image", names.check_image, "image")
 NETWORK = Parsed("network", names.check_network)
 POLICY_PROFILE = Parsed("name", names.check_profile)
 HOME = Parsed("home", _later("launcher.jobfile.values.volumes", "parse_home"))

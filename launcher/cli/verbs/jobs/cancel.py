@@ -6,6 +6,7 @@ import functools
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.bulk import each
 from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.input.selection import selection
@@ -19,7 +20,7 @@ from launcher.wire import JobView
 @selection(live=True)
 @click.option("--now", is_flag=True, help="Kill running jobs without their grace period.")
 @output_option
-@click.argument("refs", nargs=-1, metavar="[JOB]...")
+@click.argument("refs", type=params.LIVE_JOB, nargs=-1, metavar="[JOB]...")
 def command(
     refs: tuple[str, ...],
     user: str | None,

@@ -31,7 +31,7 @@ LIMIT = params.Parsed("time", _limit)
 @click.option("--gpus", type=params.SPEC, metavar="SPEC", help="1g.6gb:2, full, none, …")
 @click.option("--hold/--no-hold", default=None, help="Keep it from starting, or let it go.")
 @output_option
-@click.argument("refs", nargs=-1, required=True, metavar="JOB...")
+@click.argument("refs", type=params.LIVE_JOB, nargs=-1, required=True, metavar="JOB...")
 def command(
     refs: tuple[str, ...],
     priority: int | None,

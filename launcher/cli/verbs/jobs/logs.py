@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import JOBS, connect
-from launcher.cli.input.params import MOMENT
 from launcher.cli.output import terminal
 from launcher.cli.output.escapes import Cleaner
 from launcher.wire import NOTE, STDERR, Frame
@@ -19,12 +19,12 @@ from launcher.wire import NOTE, STDERR, Frame
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="An earlier attempt's.")
 @click.option(
-    "--since", type=MOMENT, metavar="TIME", help="Only from then on (10m ago, or a time)."
+    "--since", type=params.MOMENT, metavar="TIME", help="Only from then on (10m ago, or a time)."
 )
-@click.option("--until", type=MOMENT, metavar="TIME", help="Only what was printed before.")
+@click.option("--until", type=params.MOMENT, metavar="TIME", help="Only what was printed before.")
 @click.option("-t", "--timestamps", is_flag=True, help="Put the time before each line.")
 @click.option("--raw", is_flag=True, help="Every byte, on a terminal too.")
-@click.argument("ref", metavar="JOB")
+@click.argument("ref", type=params.JOB, metavar="JOB")
 def command(
     ref: str,
     follow: bool,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import JOBS, connect, output_option
-from launcher.cli.input.params import Parsed
 from launcher.cli.input.selection import selection
 from launcher.cli.output import terminal
 from launcher.cli.output.columns import DEFAULT, parse_columns, parse_sort, print_columns, sort
@@ -24,18 +24,18 @@ MOST = 50
 @click.option(
     "--sort",
     "order",
-    type=Parsed("columns", parse_sort),
+    type=params.Parsed("columns", parse_sort),
     metavar="COLUMN[,…]",
     help="Sort by these columns: user,-time is by user, the longest first.",
 )
 @click.option(
     "--columns",
-    type=Parsed("columns", parse_columns),
+    type=params.Parsed("columns", parse_columns),
     metavar="COLUMN[,…]",
     help="Show these columns of the table: id,state,submitted.",
 )
 @output_option
-@click.argument("refs", nargs=-1, metavar="[JOB]...")
+@click.argument("refs", type=params.JOB, nargs=-1, metavar="[JOB]...")
 def command(
     refs: tuple[str, ...],
     everything: bool,

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.output.job_tables import print_short
 
@@ -21,7 +22,7 @@ from launcher.cli.output.job_tables import print_short
     help="The newest jobs of this job file's names (- is standard input).",
 )
 @output_option
-@click.argument("refs", nargs=-1, metavar="[JOB]...")
+@click.argument("refs", type=params.JOB, nargs=-1, metavar="[JOB]...")
 def command(refs: tuple[str, ...], failed: bool, files: tuple[str, ...], output: str) -> None:
     """Queue ended jobs again, under their ids, as they were asked for: after each other, too.
 

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.output import render, terminal
 from launcher.cli.output.array_details import is_array, show_array
@@ -46,7 +47,7 @@ HISTORY = {
 
 @click.command("show", short_help="Show all there is to know of one job.", epilog=JOBS)
 @output_option
-@click.argument("ref", metavar="JOB")
+@click.argument("ref", type=params.JOB, metavar="JOB")
 def command(ref: str, output: str) -> None:
     """Show a job: what was asked, why it waits, its attempts and its history.
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import JOBS, connect, docker_codes, output_option
-from launcher.cli.input.params import DURATION
 from launcher.cli.output import terminal
 from launcher.cli.output.exit_codes import EXIT_TIMEOUT, exit_status
 from launcher.cli.output.job_tables import print_short
@@ -19,9 +19,11 @@ from launcher.wire import JobView
 
 
 @click.command("wait", short_help="Wait until jobs have ended.", epilog=JOBS)
-@click.option("--timeout", type=DURATION, metavar="TIME", help="Wait no longer than this (30s).")
+@click.option(
+    "--timeout", type=params.DURATION, metavar="TIME", help="Wait no longer than this (30s)."
+)
 @output_option
-@click.argument("refs", nargs=-1, required=True, metavar="JOB...")
+@click.argument("refs", type=params.LIVE_JOB, nargs=-1, required=True, metavar="JOB...")
 def command(refs: tuple[str, ...], timeout: float | None, output: str) -> int:
     """Wait until jobs have ended, and return how.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.output import render, terminal
 from launcher.cli.output.job_format import gpus
@@ -23,7 +24,7 @@ AHEAD = ("ID", "USER", "STATE", "PRIORITY", "GPUS", "UNTIL")
 
 @click.command("why", short_help="Say why a job waits, and when it may start.", epilog=JOBS)
 @output_option
-@click.argument("ref", metavar="JOB")
+@click.argument("ref", type=params.LIVE_JOB, metavar="JOB")
 def command(ref: str, output: str) -> None:
     """Say why a job waits: what it must pass to start, who is in the way, when it may start.
 

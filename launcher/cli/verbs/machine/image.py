@@ -83,7 +83,7 @@ def ls(output: str) -> None:
 
 
 @command.command("rm", short_help="Remove an image that you loaded.")
-@click.argument("images", nargs=-1, required=True, type=params.TEXT, metavar="IMAGE...")
+@click.argument("images", nargs=-1, required=True, type=params.OWN_IMAGE, metavar="IMAGE...")
 def rm(images: tuple[str, ...]) -> None:
     """Remove images that you loaded: localhost/NAME[:TAG]; as an admin localhost/USER/NAME[:TAG].
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.verbs.machine.slices import print_slices
 
 
 @click.command("undrain", short_help="Let a slice or GPU take jobs again.")
 @output_option
-@click.argument("ref", metavar="SLICE|GPU")
+@click.argument("ref", type=params.SLICE_OR_GPU, metavar="SLICE|GPU")
 def command(ref: str, output: str) -> None:
     """Let a slice or GPU take jobs again.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.input.layout_change import follow, gpu_option, named, request
 from launcher.cli.input.layout_specs import spec
@@ -11,7 +12,7 @@ from launcher.wire import LayoutEntry
 
 
 @click.command("create", short_help="Add one GPU instance.")
-@click.argument("profile", metavar="PROFILE[@START]")
+@click.argument("profile", type=params.ANY_PROFILE, metavar="PROFILE[@START]")
 @gpu_option
 @output_option
 def command(profile: str, gpu: str | None, output: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.input.layout_change import busy_options, follow, request
 from launcher.cli.output import terminal
@@ -11,7 +12,7 @@ from launcher.wire import LayoutEntry
 
 
 @click.command("destroy", short_help="Remove one slice.")
-@click.argument("slices", nargs=-1, required=True, metavar="SLICE...")
+@click.argument("slices", nargs=-1, type=params.SLICE, required=True, metavar="SLICE...")
 @busy_options
 @output_option
 def command(slices: tuple[str, ...], waiting: bool, cancel_jobs: bool, output: str) -> int:

@@ -1,0 +1,118 @@
+"""What completes a word, from the daemon: ids of jobs, profiles, slices, images.
+
+A Tab must never hang, print, or start a daemon: where the daemon does not answer in time, nothing
+completes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from launcher.cli.output import terminal
+from launcher.client import Client
+from launcher.errors import LauncherError
+from launcher.wire import JobView
+
+SECONDS = 1.0
+"""How long a user waits for an answer."""
+NEWEST = 100
+"""This many of the newest jobs, and of those that have not ended, are offered."""
+MOST = 200
+"""The maximum number of values."""
+LONGEST_HELP = 60
+
+Values = Iterable[tuple[str, str]]
+"""Pairs of a value and its description, which may be empty."""
+
+
+def values(kind: str, incomplete: str) -> list[tuple[str, str]]:
+    """Return what completes a word of this kind, a key of ``KINDS``."""
+    try:
+        client = Client(timeout=SECONDS, reconnect=0.0)
+        fit = (pair for pair in KINDS[kind](client) if pair[0].startswith(incomplete))
+        return [
+            (value, terminal.safe(text)[:LONGEST_HELP])
+            for value, text in islice(dict(fit).items(), MOST)
+            if value.isprintable()
+        ]
+    except (LauncherError, OSError):
+        return []
+
+
+def _live_jobs(client: Client) -> Values:
+    own = client.jobs(user="me", most=NEWEST)
+    return _named(own or client.jobs(most=NEWEST))
+
+
+def _all_jobs(client: Client) -> Values:
+    yield from _named(_newest(client))
+    yield from _live_jobs(client)
+
+
+def _newest(client: Client) -> list[JobView]:
+    """Return the caller's own jobs of late, the newest first."""
+    newest = client.show("last").job.id
+    after = max(newest - NEWEST, 0)
+    return client.jobs(all=True, user="me", after=after, most=NEWEST)[::-1]
+
+
+def _named(jobs: Iterable[JobView]) -> Iterator[tuple[str, str]]:
+    for job in jobs:
+        if job.array:
+            yield str(job.array["id"]), f"array {job.name or job.image or ''}"
+        else:
+            yield job.ref, f"{job.word.lower()} {job.name or job.image or ''}"
+        if job.name:
+            yield job.name, "the newest of this name"
+    yield "last", "your newest job"
+
+
+def _slices(client: Client) -> Values:
+    for each in client.slices():
+        where = f"GPU {each.gpu_index}"
+        yield each.uuid, f"{each.profile or ''} on {where}, {each.state}"
+
+
+def _slices_and_gpus(client: Client) -> Values:
+    yield from _gpus(client)
+    yield from _slices(client)
+
+
+def _gpus(client: Client) -> Values:
+    count = Counter(each.gpu_index for each in client.slices() if each.gpu_index is not None)
+    for index, slices in sorted(count.items()):
+        yield str(index), f"GPU {index} with {slices} slices"
+
+
+def _profiles(client: Client) -> Values:
+    slices = client.slices()
+    free = Counter(each.profile for each in slices if each.state == "free")
+    for profile, count in Counter(each.profile for each in slices if each.profile).items():
+        yield str(profile), f"{free[profile]} of {count} free"
+
+
+def _images(client: Client) -> Values:
+    for own in client.image.all():
+        yield own.name, "your own"
+    for job in _newest(client):
+        if job.image:
+            yield job.image, "used before"
+
+
+def _own_images(client: Client) -> Values:
+    for own in client.image.all():
+        yield own.name, ""
+
+
+KINDS: dict[str, Callable[[Client], Values]] = {
+    "job": _all_jobs,
+    "live job": _live_jobs,
+    "slice": _slices,
+    "slice or GPU": _slices_and_gpus,
+    "GPU": _gpus,
+    "profile": _profiles,
+    "image": _images,
+    "own image": _own_images,
+}
