@@ -12,7 +12,7 @@ from itertools import islice
 
 from launcher.cli.output import terminal
 from launcher.client import Client
-from launcher.errors import LauncherError
+from launcher.errors import LauncherError, NoSuchJob
 from launcher.wire import JobView
 
 SECONDS = 1.0
@@ -53,7 +53,10 @@ def _all_jobs(client: Client) -> Values:
 
 def _newest(client: Client) -> list[JobView]:
     """Return the caller's own jobs of late, the newest first."""
-    newest = client.show("last").job.id
+    try:
+        newest = client.show("last").job.id
+    except NoSuchJob:  # none yet
+        return []
     after = max(newest - NEWEST, 0)
     return client.jobs(all=True, user="me", after=after, most=NEWEST)[::-1]
 
