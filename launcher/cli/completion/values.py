@@ -6,6 +6,7 @@ completes.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -22,6 +23,8 @@ NEWEST = 100
 MOST = 200
 """The maximum number of values."""
 LONGEST_HELP = 60
+_PLAIN = re.compile(r"[\w.:/@+%,=\[\]-]+")
+"""Bash puts a value on the command line without quotes."""
 
 Values = Iterable[tuple[str, str]]
 """Pairs of a value and its description, which may be empty."""
@@ -35,7 +38,7 @@ def values(kind: str, incomplete: str) -> list[tuple[str, str]]:
         return [
             (value, terminal.safe(text)[:LONGEST_HELP])
             for value, text in islice(dict(fit).items(), MOST)
-            if value.isprintable()
+            if _PLAIN.fullmatch(value)
         ]
     except (LauncherError, OSError):
         return []

@@ -17,6 +17,7 @@ import pytest
 
 from launcher import errors, wire
 from launcher.cli.app import GROUPS
+from launcher.cli.completion.values import KINDS, values
 from launcher.cli.output.terminal import UNSEEN
 from launcher.daemon.api.routes import ROUTES
 from launcher.wire import END, EVENT, NOTE, STDOUT, Frame
@@ -172,7 +173,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def test_every_verb_is_here() -> None:
-    silent = {"serve", "install-service", "restore", "help"}  # they ask no daemon
+    silent = {"serve", "install-service", "restore", "help", "completion"}  # they ask no daemon
     assert {verb for verbs in GROUPS.values() for verb in verbs} == VERBS.keys() | silent
 
 
@@ -215,6 +216,18 @@ def test_json_stays_json_and_harmless(
     must_be_harmless(result.out + result.err)
     texts = set(strings(json.loads(result.out)))
     assert EVIL in texts or not any("script" in text for text in texts)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_what_completes_is_harmless(
+    kind: str, evil: HostileDaemon, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pairs = values(kind, "")
+    assert evil.asked
+    assert all(re.fullmatch("[a-z0-9]+", value) for value, _ in pairs)
+    for _, text in pairs:
+        must_be_harmless(text)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_picture_is_well_formed_and_runs_nothing(
