@@ -70,34 +70,9 @@ def _repair(host: Host, command: tuple[str, ...]) -> Finding:
 
 async def findings(context: Context, uid: int) -> list[Finding]:
     """Run all checks in parallel; one that hangs does not block the others."""
-    world, config = context.world, context.config
-    host, seen = host_of(config), _seen(context)
+    world, seen = context.world, _seen(context)
     is_gpu_machine = bool(world.gpus)
-    within = functools.partial(_within, context.users, uid)
-    results = await asyncio.gather(
-        within(
-            "docker",
-            docker.check,
-            config.docker_host,
-            world.gpu_support,
-            host,
-            is_gpu_machine,
-            context.devices,
-        ),
-        within("nvml", nvml.check, host, context.gpu, seen, context.container is not None),
-        within("tools", _tools, host, context.health.driver_version),
-        within("disk", _host, context),
-        within("exits", exits.check, config.kernel_exit_status),
-        within("mounts", functools.partial(mounts.check, context.pins, needed=config.system)),
-        within("homes", mounts.check_homes, context.home_keeper.homes),
-        within(
-            "network",
-            network.check,
-            config.docker_host,
-            config.system,
-            context.container is not None,
-        ),
-    )
+    results = await _in_threads(context, uid, seen)
     engine, extra, tools, machine, ends, mounting, homes, networking = results
     return [
         *_daemon(context),
@@ -113,6 +88,31 @@ async def findings(context: Context, uid: int) -> list[Finding]:
         *machine,
         *await _images(context, uid),
     ]
+
+
+async def _in_threads(context: Context, uid: int, seen: nvml.Seen) -> list[list[Finding]]:
+    """Run the checks that block; return what each found."""
+    world, config, host = context.world, context.config, host_of(context.config)
+    in_container = context.container is not None
+    within = functools.partial(_within, context.users, uid)
+    return await asyncio.gather(
+        within(
+            "docker",
+            docker.check,
+            config.docker_host,
+            world.gpu_support,
+            host,
+            bool(world.gpus),
+            context.devices,
+        ),
+        within("nvml", nvml.check, host, context.gpu, seen, in_container),
+        within("tools", _tools, host, context.health.driver_version),
+        within("disk", _host, context),
+        within("exits", exits.check, config.kernel_exit_status),
+        within("mounts", functools.partial(mounts.check, context.pins, needed=config.system)),
+        within("homes", mounts.check_homes, context.home_keeper.homes),
+        within("network", network.check, config.docker_host, config.system, in_container),
+    )
 
 
 async def _within(
