@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import launcher
+from launcher.cli import completion
 from launcher.cli.lazy import LazyGroup
 from launcher.cli.output import terminal
 from launcher.errors import LauncherError
@@ -126,7 +127,7 @@ def launch() -> None:
 def invoke(args: list[str]) -> int:
     """Run the command with these arguments; return its exit status, whatever happens."""
     terminal.prepare()
-    if "_LAUNCH_COMPLETE" in os.environ:
+    if completion.VARIABLE in os.environ:
         from launcher.cli.completion import shells
 
         shells.register()

@@ -14,10 +14,8 @@ from click.shell_completion import (
     get_completion_class,
 )
 
+from launcher.cli.completion import PROGRAM, VARIABLE
 from launcher.cli.completion.bash import Bash
-
-PROGRAM, VARIABLE = "launch", "_LAUNCH_COMPLETE"
-"""The variable in which a script says what it asks for (click, "Shell Completion")."""
 
 
 class _WholeWords(ShellComplete):

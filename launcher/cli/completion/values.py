@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from launcher.cli.output import terminal
 from launcher.client import Client
 from launcher.errors import LauncherError, NoSuchJob
-from launcher.wire import JobView
+from launcher.wire import JobView, SliceView
 
 SECONDS = 1.0
 """How long a user waits for an answer."""
@@ -76,20 +76,27 @@ def _named(jobs: Iterable[JobView]) -> Iterator[tuple[str, str]]:
 
 
 def _slices(client: Client) -> Values:
-    for each in client.slices():
-        where = f"GPU {each.gpu_index}"
-        yield each.uuid, f"{each.profile or ''} on {where}, {each.state}"
+    return _slices_of(client.slices())
 
 
 def _slices_and_gpus(client: Client) -> Values:
-    yield from _gpus(client)
-    yield from _slices(client)
+    slices = client.slices()
+    return [*_gpus_of(slices), *_slices_of(slices)]
 
 
 def _gpus(client: Client) -> Values:
-    count = Counter(each.gpu_index for each in client.slices() if each.gpu_index is not None)
-    for index, slices in sorted(count.items()):
-        yield str(index), f"GPU {index} with {slices} slices"
+    return _gpus_of(client.slices())
+
+
+def _slices_of(slices: Sequence[SliceView]) -> Iterator[tuple[str, str]]:
+    for each in slices:
+        yield each.uuid, f"{each.profile or ''} on GPU {each.gpu_index}, {each.state}"
+
+
+def _gpus_of(slices: Sequence[SliceView]) -> Iterator[tuple[str, str]]:
+    count = Counter(each.gpu_index for each in slices if each.gpu_index is not None)
+    for index, number in sorted(count.items()):
+        yield str(index), f"GPU {index} with {number} slices"
 
 
 def _profiles(client: Client) -> Values:
@@ -100,8 +107,7 @@ def _profiles(client: Client) -> Values:
 
 
 def _images(client: Client) -> Values:
-    for own in client.image.all():
-        yield own.name, "your own"
+    yield from _own_images(client)
     for job in _newest(client):
         if job.image:
             yield job.image, "used before"
@@ -109,7 +115,7 @@ def _images(client: Client) -> Values:
 
 def _own_images(client: Client) -> Values:
     for own in client.image.all():
-        yield own.name, ""
+        yield own.name, "your own"
 
 
 KINDS: dict[str, Callable[[Client], Values]] = {
