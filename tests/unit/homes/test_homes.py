@@ -158,7 +158,6 @@ def test_what_is_too_deep_or_takes_too_long_is_said_not_to_be_all(
     assert use.caches == {UID: homes.DiskUse(0, 0)}
 
 
-needs_root = pytest.mark.skipif(UID != 0, reason="acts as another user")
 GAMES = pwd.getpwnam("games")
 
 
@@ -168,7 +167,6 @@ def owned_by_games(path: Path) -> Path:
     return path
 
 
-@needs_root
 def test_places_of_mounts_which_runc_made_as_root_are_deleted(root: int, tmp_path: Path) -> None:
     homes.make(root, request(uid=GAMES.pw_uid, gid=GAMES.pw_gid, parents=("home/a/b", "tmp/x")))
     own = tmp_path / "jobs" / NAME
@@ -182,7 +180,6 @@ def test_places_of_mounts_which_runc_made_as_root_are_deleted(root: int, tmp_pat
     assert not list((tmp_path / "removed").iterdir())
 
 
-@needs_root
 def test_what_cannot_be_deleted_does_not_keep_the_rest(root: int, tmp_path: Path) -> None:
     homes.make(root, request(uid=GAMES.pw_uid, gid=GAMES.pw_gid))
     home = tmp_path / "jobs" / NAME / "home"
