@@ -83,6 +83,19 @@ def slices_and_queue(command: F) -> F:
     return command
 
 
+def environment(command: F) -> F:
+    """Give a command --env and --env-file."""
+    file = click.option(
+        "--env-file",
+        type=params.TEXT,
+        multiple=True,
+        metavar="FILE",
+        help="Variables of a file, read as Compose reads it.",
+    )
+    one = click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
+    return one(file(command))
+
+
 def plain_fields(command: F) -> F:
     """Give a command an option for each plain field of a job."""
     for each in reversed(PLAIN_FIELDS):

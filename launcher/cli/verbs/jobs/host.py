@@ -8,7 +8,7 @@ import click
 
 from launcher.cli.input import params
 from launcher.cli.input.common import connect_or_start, docker_codes
-from launcher.cli.input.options import check_array, queued, slices_and_queue
+from launcher.cli.input.options import check_array, environment, queued, slices_and_queue
 from launcher.cli.output import terminal
 
 
@@ -19,14 +19,7 @@ from launcher.cli.output import terminal
 )
 @slices_and_queue
 @click.option("--name", type=params.NAME, help="The job's name (the program's).")
-@click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
-@click.option(
-    "--env-file",
-    type=params.TEXT,
-    multiple=True,
-    metavar="FILE",
-    help="Variables of a file, read as Compose reads it.",
-)
+@environment
 @click.option("-m", "--memory", type=params.SIZE, help="Memory limit: 24g.")
 @click.option("--cpus", type=params.CPUS, help="Cores: 4, 0.5.")
 @click.option(

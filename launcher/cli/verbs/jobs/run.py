@@ -10,7 +10,13 @@ from launcher.cli.input import params
 from launcher.cli.input.argv_split import split_words
 from launcher.cli.input.common import connect_or_start, credentials, docker_codes
 from launcher.cli.input.docker_flags import docker_flags, notes, spelled_out
-from launcher.cli.input.options import check_array, plain_fields, queued, slices_and_queue
+from launcher.cli.input.options import (
+    check_array,
+    environment,
+    plain_fields,
+    queued,
+    slices_and_queue,
+)
 from launcher.cli.output import terminal
 
 
@@ -37,14 +43,7 @@ class RunCommand(click.Command):
 @slices_and_queue
 @click.option("--name", type=params.NAME, help="The job's name (the image's).")
 @click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
-@click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
-@click.option(
-    "--env-file",
-    type=params.TEXT,
-    multiple=True,
-    metavar="FILE",
-    help="Variables of a file, read as Compose reads it.",
-)
+@environment
 @click.option("-v", "--volume", type=params.TEXT, multiple=True, metavar="SOURCE:TARGET[:ro]")
 @click.option(
     "--secret",
