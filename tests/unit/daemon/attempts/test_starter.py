@@ -44,6 +44,19 @@ class LyingDocker:
         return None
 
 
+def started(docker: Any, nothing: Any) -> Any:
+    """The event of a start by a Docker; ``nothing`` is in the place of everything else."""
+    starter = Starter(
+        containers=docker,
+        slice_check=nothing, store="feed", devices=nothing, journal=nothing, pins=nothing,
+        pins_directory="/nowhere", secrets=nothing, places=nothing, directories=nothing,
+        job_homes=nothing, capture=nothing, witness=nothing,
+    )  # fmt: skip
+    action = StartAttempt(7, 1, NAME, (), "sha256:1")
+    asked = PolicyInput(JobSpec("job", "busybox", CPU), Person(ALICE), Policy(), None)
+    return starter.run(action, asked, None)
+
+
 @pytest.fixture
 def docker(monkeypatch: pytest.MonkeyPatch) -> LyingDocker:
     monkeypatch.setattr(module, "SETTLE_SECONDS", 0.0)
@@ -62,15 +75,7 @@ def test_a_start_whose_answer_is_lost_is_not_sent_again_if_docker_denies_the_con
         wishes=lambda image_id: NO_WISHES,
         homes=SimpleNamespace(directory="/homes"),
     )
-    starter = Starter(
-        containers=docker,  # type: ignore[arg-type]
-        slice_check=nothing, store="feed", devices=nothing, journal=nothing, pins=nothing,
-        pins_directory="/nowhere", secrets=nothing, places=nothing, directories=nothing,
-        job_homes=nothing, capture=nothing, witness=nothing,
-    )  # fmt: skip
-    action = StartAttempt(7, 1, NAME, (), "sha256:1")
-    asked = PolicyInput(JobSpec("job", "busybox", CPU), Person(ALICE), Policy(), None)
-    event = starter.run(action, asked, None)
+    event = started(docker, nothing)
     assert isinstance(event, AttemptLost), event
     assert docker.started == [NAME]
 
@@ -99,15 +104,7 @@ def test_a_start_for_which_the_network_was_missing_is_made_once_more(
 
     monkeypatch.setattr(Starter, "_ensure", ensure)
     nothing: Any = SimpleNamespace(clear=lambda name: docker.seen.append("clear"))
-    starter = Starter(
-        containers=docker,  # type: ignore[arg-type]
-        slice_check=nothing, store="feed", devices=nothing, journal=nothing, pins=nothing,
-        pins_directory="/nowhere", secrets=nothing, places=nothing, directories=nothing,
-        job_homes=nothing, capture=nothing, witness=nothing,
-    )  # fmt: skip
-    action = StartAttempt(7, 1, NAME, (), "sha256:1")
-    asked = PolicyInput(JobSpec("job", "busybox", CPU), Person(ALICE), Policy(), None)
-    event = starter.run(action, asked, None)
+    event = started(docker, nothing)
     assert docker.seen == ["start in old", "clear", f"remove {NAME}", "start in new"]
     assert isinstance(event, StartFailed), "it may be tried again later, but did not run"
     assert event.failure is StartFailure.INFRA
