@@ -23,7 +23,9 @@ from launcher.cli.output.submitted import ids, images, print_planned, print_subm
     help="Of a Compose file, only this service; may be repeated.",
 )
 @output_option
-@click.argument("files", nargs=-1, type=click.Path(), required=True, metavar="FILE...")
+@click.argument(
+    "files", nargs=-1, type=click.Path(readable=False), required=True, metavar="FILE..."
+)
 def command(
     files: tuple[str, ...], dry_run: bool, waiting: bool, services: tuple[str, ...], output: str
 ) -> int:

@@ -30,7 +30,9 @@ def command() -> None:
 @command.command("load", short_help="Load an image from an archive.")
 @click.option("--name", type=params.TEXT, metavar="NAME[:TAG]", help="Its name (that of FILE).")
 @output_option
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, readable=False, allow_dash=True)
+)
 def load(file: str, name: str | None, output: str) -> None:
     """Load an image that `docker save` or buildah wrote; FILE may be - for standard input.
 

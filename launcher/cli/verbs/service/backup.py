@@ -15,7 +15,7 @@ from launcher.errors import UserError
 
 @click.command("backup", short_help="Copy the daemon's database to a file.")
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, readable=False))
 def command(file: Path, force: bool) -> None:
     """Write a consistent copy of the daemon's database to FILE, while it works; for admins.
 

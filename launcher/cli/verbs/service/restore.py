@@ -12,7 +12,9 @@ from launcher.cli.output import terminal
 @click.command("restore", short_help="Put a copy in the place of a lost database.")
 @click.option("--state-dir", metavar="DIR", help="Where the daemon keeps its state.")
 @click.option("--config", metavar="FILE", help="The daemon's launcher.toml.")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument(
+    "file", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=False)
+)
 def command(file: Path, state_dir: str | None, config: str | None) -> None:
     """Put FILE, which `launch backup` wrote, in the place of the database of a stopped daemon.
 
