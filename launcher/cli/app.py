@@ -23,6 +23,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "submit": "Queue the jobs of job files.",
         "login": "Give the daemon your credentials for a registry.",
     },
+    "Work in a running job": {
+        "attach": "Go back to the terminal of a running job.",
+        "exec": "Run a further command in a running job.",
+        "shell": "Open a shell on a slice of its own.",
+    },
     "Look after jobs": {
         "ps": "List the jobs that wait and run.",
         "show": "Show all there is to know of one job.",
@@ -69,6 +74,7 @@ GROUPS: dict[str, dict[str, str]] = {
 """Every verb with its summary, so that ``launch --help`` loads none of them."""
 PACKAGES = {
     "Run jobs": "launcher.cli.verbs.jobs",
+    "Work in a running job": "launcher.cli.verbs.inside",
     "Look after jobs": "launcher.cli.verbs.jobs",
     "The queue": "launcher.cli.verbs.scheduling",
     "The machine": "launcher.cli.verbs.machine",

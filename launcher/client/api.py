@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from launcher.client.image import Image
     from launcher.client.layout import Layout
     from launcher.client.queue import Queue
+    from launcher.client.terminal import Terminal
 
 POLL_SECONDS = 20.0
 RECONNECT_SECONDS = 60.0
@@ -237,13 +238,13 @@ class Client:
                     return
                 yield frame
 
-    def follow(self, ref: Ref) -> Iterator[wire.Frame]:
+    def follow(self, ref: Ref, *, output: bool = True) -> Iterator[wire.Frame]:
         """Yield a job's changes (EVENT) and output until END, which carries its final view.
 
         If the daemon goes away, waits for it and resumes after the last received frame of output:
         nothing is repeated or lost.
         """
-        return self._resumed(f"{_job(ref)}/follow", [])
+        return self._resumed(f"{_job(ref)}/follow", [] if output else [("events", "1")])
 
     def _resumed(self, path: str, pairs: list[tuple[str, str]]) -> Iterator[wire.Frame]:
         """Yield a stream's frames up to END, over as many connections as needed."""
@@ -290,6 +291,13 @@ class Client:
         from launcher.client.image import Image
 
         return Image(self._transport, self.timeout)
+
+    @property
+    def terminal(self) -> Terminal:
+        """Requests about the terminals of running jobs."""
+        from launcher.client.terminal import Terminal
+
+        return Terminal(self._transport, self.timeout)
 
     @property
     def layout(self) -> Layout:

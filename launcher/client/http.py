@@ -79,6 +79,10 @@ class Transport:
         finally:
             connection.close()
 
+    def exchange(self, method: str, path: str, body: Any, *, timeout: float) -> HttpConnection:
+        """Return the reply of one exchange, whose body is still to be read."""
+        return self._exchange(method, path, body, timeout)
+
     def upload(self, path: str, body: Iterable[bytes], *, timeout: float) -> Any:
         """Return the parsed JSON of an exchange whose body may be of any length."""
         connection = self._connect(timeout)

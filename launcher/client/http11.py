@@ -104,6 +104,11 @@ class HttpConnection:
             raise ProtocolError("a chunk does not end at its length")
         return piece
 
+    def detach(self) -> tuple[socket.socket, bytes]:
+        """Return the connection, and what has come of the body; the caller closes it."""
+        self._socket.settimeout(None)
+        return self._socket, bytes(self._buffer)
+
     def close(self) -> None:
         """Close the connection."""
         self._socket.close()

@@ -21,6 +21,7 @@ from launcher.config.limits import Limits
 from launcher.core.policy.settings import (
     DEFAULT_RULES,
     FairShare,
+    InteractiveTable,
     Policy,
     PolicyProfile,
     PolicyTable,
@@ -133,6 +134,7 @@ class LauncherToml(Keys):
     """Everything that launcher.toml can hold."""
 
     queue: QueueTable = field(default_factory=QueueTable)
+    interactive: InteractiveTable = field(default_factory=InteractiveTable)
     fair_share: FairShare = field(default_factory=FairShare)
     quota: QuotaTable = field(default_factory=QuotaTable)  #: of each user
     policy: PolicyTable = field(default_factory=PolicyTable)
@@ -146,6 +148,7 @@ class LauncherToml(Keys):
         policy = _of(PolicyTable, self.policy) | {"host_groups": groups, "profiles": profiles}
         return Settings(
             **_of(QueueTable, self.queue),
+            interactive=self.interactive,
             fair_share=self.fair_share,
             user_quota=Quota(**_of(Quota, self.quota)),
             user_quotas=self.quota.users,

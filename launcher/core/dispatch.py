@@ -16,6 +16,7 @@ from launcher.core.jobs import (
     dependencies,
     disk_use,
     images,
+    interactive,
     own_images,
     pruning,
     xids,
@@ -200,6 +201,7 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.DaemonDrained: _drained,
     ev.Tick: _tick,
     ev.DiskJudged: disk_use.judged,
+    ev.TerminalsSeen: interactive.unused,
     ev.OwnImageLoaded: own_images.loaded,
     ev.OwnImageRemoved: own_images.removed,
 }

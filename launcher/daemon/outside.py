@@ -8,9 +8,11 @@ from launcher import passed_fds
 from launcher.config.settings import Config
 from launcher.daemon.attempts import host_jobs
 from launcher.daemon.attempts.exit_witness import ExitWitness
+from launcher.daemon.attempts.terminals import Terminals
 from launcher.daemon.loop.sd_notify import Notifier
 from launcher.daemon.mounts import mounts
 from launcher.daemon.mounts.homes import Homes, homes_of
+from launcher.engine.attach import ContainerTerminals
 from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.engine.image_files import ImageFiles
@@ -36,6 +38,7 @@ class Outside:
     keeper: OutputKeeper | None = None
     witness: ExitWitness = field(default_factory=lambda: ExitWitness(blind=True))
     host: host_jobs.HostMachine | None = None
+    terminals: Terminals | None = None
 
     @classmethod
     def of(cls, config: Config) -> Outside:
@@ -53,4 +56,7 @@ class Outside:
         pins, host = mounts.pins_of(config), host_jobs.machine_of(config)
         image_files = ImageFiles(connection, engine[1])
         homes = homes_of(config, pins)
-        return cls(*engine, gpu, pins, image_files, homes, Events(gpu), keeper, witness, host)
+        terminals = Terminals(keeper, ContainerTerminals(connection), config.state_dir / "logs")
+        return cls(
+            *engine, gpu, pins, image_files, homes, Events(gpu), keeper, witness, host, terminals
+        )

@@ -25,6 +25,7 @@ from launcher.daemon.attempts.foreground_turns import ForegroundTurns
 from launcher.daemon.attempts.slice_check import SliceCheck
 from launcher.daemon.attempts.start_journal import StartJournal
 from launcher.daemon.attempts.starter import Starter
+from launcher.daemon.attempts.terminals import watch_terminals
 from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
 from launcher.daemon.doctor.nvml import unfit
 from launcher.daemon.loop import clock, slowness
@@ -58,6 +59,7 @@ from launcher.daemon.output.old_logs import OldLogs
 from launcher.daemon.output.retention import Retention
 from launcher.daemon.outside import Outside
 from launcher.daemon.recovery import layout_restore, recovery_mode
+from launcher.daemon.recovery.first_reconcile import reconcile
 from launcher.daemon.users.accounts import Accounts
 from launcher.daemon.users.identity import roles_of
 from launcher.daemon.users.rate_limits import Limiter
@@ -99,8 +101,7 @@ class Daemon:
         self.places = places_of(config, self.pins)
         self.logs_directory, self.store_id = config.state_dir / "logs", store.id
         self.home_keeper = self._home_keeper()
-        self.log_use = self._log_usage()
-        self.retention = self._retention()
+        self.log_use, self.retention = self._log_usage(), self._retention()
         self.capture = self._capture()
         self.turns = ForegroundTurns(self.subscriptions.touch)
         self.audit = Audit(self.committer, lambda: clock.now().wall)
@@ -144,8 +145,7 @@ class Daemon:
     async def start(self) -> EventLoop:
         """Read the store and resume the recorded work; return once requests can be served.
 
-        Docker and NVML are compared with the store in the background, however long they take. The
-        scheduler runs only afterwards.
+        Docker and NVML are compared with it in the background; only then the scheduler runs.
         """
         gc.disable()  # the world stays in memory; scanning it repeatedly takes a second
         world = await self.committer.load(self.config.cpu_slots, self.config.rules)
@@ -189,6 +189,10 @@ class Daemon:
             "retention": self.retention.run(),
             "homes": self.home_keeper.run(),
         }
+        if (terminals := self.outside.terminals) is not None:
+            works["terminals"] = watch_terminals(
+                terminals, lambda: self.event_loop, self.config.sweep_seconds
+            )
         if unknown:
             works["groups"] = self.accounts.learn_all(lambda: self.event_loop.world.groups, unknown)
         return [asyncio.create_task(work, name=name) for name, work in works.items()]
@@ -247,7 +251,10 @@ class Daemon:
 
     async def _observe(self) -> None:
         self.xids.start()
-        await self._reconcile()
+        earlier = layout_restore.open_changes(self.event_loop.world)
+        restore = functools.partial(layout_restore.restore, self.context(), earlier)
+        parts = (self.event_loop, self.observers, self.health, self.committer)
+        await reconcile(*parts, restore if self.rebooted else None)
         await in_thread("mounts", self._sweep_mounts)
         self.reconciled.set()
         self.xids.ready.set()
@@ -322,24 +329,6 @@ class Daemon:
     def _runc_fixed(self) -> bool:
         return keeps_working_dir(self.containers.version(), host_of(self.config))
 
-    async def _reconcile(self) -> None:
-        """Start the scheduler once Docker and NVML have been read."""
-        earlier = layout_restore.open_changes(self.event_loop.world)
-        problem = await in_thread("ping", self.observers.ping)
-        self.health.set("engine", problem)
-        if problem:
-            self.event_loop.post(ev.EngineDown(problem))
-        await self.observers.sweep_containers()
-        await self.observers.look_at_gpus()
-        if self.rebooted:
-            self.health.set("restore", await layout_restore.restore(self.context(), earlier))
-        with contextlib.suppress(LauncherError):  # otherwise it is restored again at the next start
-            await self.committer.remember("boot_id", clock.boot_id())
-        try:
-            await self.event_loop.request(ev.Reconciled())
-        except LauncherError:  # read-only: observations are decided again when commits work
-            self.event_loop.post(ev.Reconciled())
-
     def context(self) -> Context:
         """Return the context of the request handlers."""
         return Context(
@@ -372,6 +361,7 @@ class Daemon:
             log_use=self.log_use,
             retention=self.retention,
             home_keeper=self.home_keeper,
+            terminals=self.outside.terminals,
             users=self.runners.pools.requests,
         )
 

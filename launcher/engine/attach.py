@@ -1,36 +1,75 @@
-"""Attaches to a container's stdout and stderr (Docker API "Attach to a container", hijacked).
+"""Docker's hijacked streams: of a container (API "Attach to a container"), and of a command in it
+(API "Start an exec instance").
 
-The request is written here, because docker-py's reader does not release the socket.
+The requests are written here, because docker-py's reader does not release the socket.
 """
 
 from __future__ import annotations
 
+import json
+import secrets
 import socket
-import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from launcher.engine.outcome import Refused, error_text, mapped, refusal
+from launcher.engine.connection import DockerConnection
+from launcher.engine.outcome import Refusal, Refused, error_text, mapped, refusal
 
-_HEADER = struct.Struct(">BxxxL")
 _MOST_HEAD_BYTES = 16 * 1024
 _MOST_ERROR_BYTES = 64 * 1024
 _UPGRADED = (101, 200)
 
 
-def attach(host: str, name: str, timeout: float) -> socket.socket:
-    """Return a socket that carries a container's output from now on, for ``Demultiplexer``.
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """What a container was created with: a terminal, an open standard input, and for which uid."""
 
-    Attached before the start, it carries all output. Raises ``EngineUnavailable``, ``Refused``
-    or ``Unknown`` (``outcome``).
+    tty: bool = False
+    stdin: bool = False
+    uid: int = 0
+
+
+def attach(host: str, name: str, timeout: float, *, stdin: bool = False) -> socket.socket:
+    """Return a socket that carries a container's output from now on, with ``stdin`` also its input.
+
+    Attached before the start, it carries all output: in Docker's frames
+    (``wire.docker_stream``), or of a container with a terminal raw. Raises ``EngineUnavailable``,
+    ``Refused`` or ``Unknown`` (``outcome``).
     """
+    query = "stream=1&stdout=1&stderr=1"
+    if stdin:
+        query += f"&stdin=1&detachKeys={_never_typed()}"
+    return hijacked(host, f"/containers/{name}/attach?{query}", timeout)
+
+
+def start_command(host: str, exec_id: str, timeout: float, *, tty: bool) -> socket.socket:
+    """Start a command in a container; return a socket with its input and output, as ``attach``."""
+    body = json.dumps({"Detach": False, "Tty": tty}).encode()
+    return hijacked(host, f"/exec/{exec_id}/start", timeout, body)
+
+
+def _never_typed() -> str:
+    """Return keys that detach from a terminal at Docker's own end, which nobody types.
+
+    Docker has no way to switch them off. The first byte is in no text in UTF-8, so that no key is
+    held back until the next one.
+    """
+    return ",".join(["%FF", *secrets.token_hex(16)])
+
+
+def hijacked(host: str, path: str, timeout: float, body: bytes = b"") -> socket.socket:
+    """Return the connection of a request to Docker that has become a stream."""
     with mapped(host):
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.settimeout(timeout)
             connection.connect(host.removeprefix("unix://"))
             connection.sendall(
-                f"POST /containers/{name}/attach?stream=1&stdout=1&stderr=1 HTTP/1.1\r\n"
+                f"POST {path} HTTP/1.1\r\n"
                 "Host: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
-                "Content-Length: 0\r\n\r\n".encode("ascii")
+                "Content-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n".encode("ascii")
+                + body
             )
             status, rest = _head(connection)
             if status not in _UPGRADED:
@@ -68,32 +107,72 @@ def _length(head: bytes) -> int:
     return _MOST_ERROR_BYTES
 
 
-class Demultiplexer:
-    """Separates stdout and stderr in the bytes of an attached socket, however they are split."""
+@dataclass(frozen=True, slots=True)
+class ExecState:
+    """The state of one command; ``exit_code`` is None while it runs."""
 
-    def __init__(self) -> None:
-        self._head = b""
-        self._stream = 0
-        self._left = 0
+    container_id: str
+    running: bool
+    exit_code: int | None
 
-    def feed(self, data: bytes) -> list[tuple[int, bytearray]]:
-        """Return the new data as (stream, bytes); adjacent pieces of one stream are joined."""
-        result: list[tuple[int, bytearray]] = []
-        at, end = 0, len(data)
-        while at < end:
-            if not self._left:
-                missing = _HEADER.size - len(self._head)
-                self._head += data[at : at + missing]
-                at += missing
-                if len(self._head) == _HEADER.size:
-                    self._stream, self._left = _HEADER.unpack(self._head)
-                    self._head = b""
-                continue
-            piece = data[at : at + self._left]
-            at += len(piece)
-            self._left -= len(piece)
-            if result and result[-1][0] == self._stream:
-                result[-1][1].extend(piece)
-            else:
-                result.append((self._stream, bytearray(piece)))
-        return result
+
+class ContainerTerminals:
+    """The calls for commands. Each raises EngineUnavailable, Refused or Unknown (``outcome``)."""
+
+    def __init__(self, connection: DockerConnection) -> None:
+        self._connection = connection
+
+    def create(
+        self,
+        container: str,
+        command: Sequence[str],
+        *,
+        tty: bool,
+        stdin: bool,
+        environment: Mapping[str, str],
+        working_dir: str | None,
+    ) -> str:
+        """Create a command as the container's user, never privileged; return its id."""
+        with self._connection.borrow() as api:
+            reply = api.exec_create(
+                container,
+                list(command),
+                stdin=stdin,
+                tty=tty,
+                privileged=False,
+                user="",
+                environment=[f"{name}={value}" for name, value in environment.items()],
+                workdir=working_dir,
+            )
+        return str(reply["Id"])
+
+    def attach(self, container: str, *, stdin: bool) -> socket.socket:
+        """Return a stream of the container's own command; raises as ``attach``."""
+        connection = self._connection
+        return attach(connection.host, container, connection.timeout, stdin=stdin)
+
+    def start(self, command_id: str, *, tty: bool) -> socket.socket:
+        """Start a command; return its stream, as ``attach``."""
+        connection = self._connection
+        return start_command(connection.host, command_id, connection.timeout, tty=tty)
+
+    def find(self, command_id: str) -> ExecState | None:
+        """Return a command, None if Docker does not know it."""
+        try:
+            with self._connection.borrow() as api:
+                info = api.exec_inspect(command_id)
+        except Refused as refused:
+            if refused.refusal is Refusal.MISSING:
+                return None
+            raise
+        return ExecState(str(info["ContainerID"]), bool(info["Running"]), info["ExitCode"])
+
+    def resize_terminal(self, container: str, rows: int, columns: int) -> None:
+        """Set the size of a container's terminal."""
+        with self._connection.borrow() as api:
+            api.resize(container, rows, columns)
+
+    def resize_command(self, command_id: str, rows: int, columns: int) -> None:
+        """Set the size of a command's terminal."""
+        with self._connection.borrow() as api:
+            api.exec_resize(command_id, rows, columns)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher.core.model.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_STORE
+from launcher.core.model.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_STORE, LABEL_UID
 from launcher.crashpoints import around
+from launcher.engine.attach import Streams
 from launcher.engine.connection import DockerConnection
 from launcher.engine.dockerd_identity import DockerdIdentity, incarnation
 from launcher.engine.networks import Networks
@@ -50,6 +51,17 @@ class Container:
     def stop_signal(self) -> str:
         """The signal that stops it: the image's STOPSIGNAL, else TERM (as docker stop)."""
         return str(self.info["Config"].get("StopSignal") or "SIGTERM")
+
+    @property
+    def streams(self) -> Streams:
+        """Its terminal and its standard input."""
+        config = self.info["Config"]
+        uid = self.labels.get(LABEL_UID, "")
+        return Streams(
+            bool(config.get("Tty")),
+            bool(config.get("OpenStdin")),
+            int(uid) if uid.isdecimal() else 0,
+        )
 
     @property
     def ever_started(self) -> bool:

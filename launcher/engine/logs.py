@@ -26,7 +26,10 @@ QUIET_TIMES = 2
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One log entry: 1 is stdout, 2 stderr; nanoseconds since 1970; a line or part of one."""
+    """One log entry: 1 is stdout, 2 stderr; a line or part of one.
+
+    ``time_ns`` is in nanoseconds since 1970; 0 if unknown: what a terminal printed has no times.
+    """
 
     stream: int
     time_ns: int
@@ -39,17 +42,18 @@ class Logs:
     def __init__(self, connection: DockerConnection) -> None:
         self._connection = connection
 
-    def read(self, name: str, *, follow: bool) -> Iterator[list[LogEntry]]:
+    def read(self, name: str, *, follow: bool, raw: bool = False) -> Iterator[list[LogEntry]]:
         """Yield the entries in batches, as they arrive.
 
         With ``follow``, until the stream ends, which does not prove that the container ended (I4).
+        ``raw``: it is what a terminal printed.
         Raises Unknown if the stream was cut, Refused if the container is missing or its log is
         damaged.
         """
         params: dict[str, str | int] = {
             "stdout": 1,
             "stderr": 1,
-            "timestamps": 1,
+            "timestamps": int(not raw),
             "follow": int(follow),
             "since": "0",
         }
@@ -64,10 +68,19 @@ class Logs:
                 if response.status_code != 200:
                     text = error_text(response.text)
                     raise Refused(refusal(response.status_code, text), response.status_code, text)
+                if raw:
+                    yield from _of_terminal(pieces(response.raw))
+                    return
                 mender = NewlineMender()
                 for batch in batches(pieces(response.raw)):
                     yield mender.mended(batch)
                 yield mender.rest()
+
+
+def _of_terminal(come: Iterable[bytes]) -> Iterator[list[LogEntry]]:
+    """Yield what a terminal printed: one stream, without frames."""
+    for piece in come:
+        yield [LogEntry(1, 0, piece)]
 
 
 class NewlineMender:

@@ -64,8 +64,9 @@ def create_body(launch: ContainerSpec) -> dict[str, Any]:
         "Image": launch.image_id,
         "Env": [f"{name}={value}" for name, value in environment(launch).items()],
         "Labels": dict(launch.labels),
-        "Tty": False,
-        "OpenStdin": False,
+        "Tty": spec.tty,
+        "OpenStdin": spec.stdin_open,
+        "StdinOnce": spec.stdin_open,  # a client that has sent all ends the container's input
         "AttachStdin": False,
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": _host_config(launch),

@@ -40,7 +40,8 @@ class Bounds:
     ``mounts`` are (source, target, read-only), for all other owners below ``pins``. ``secrets`` is
     the source of the extra mount of a job with secrets. ``memory`` is in bytes, None for no limit;
     so are ``pids`` and ``nofile``. ``own`` are the mounts of the job's own directories, which are
-    below ``homes``. Not ``real``: slices of the fake GPU, which have no devices.
+    below ``homes``. ``tty`` and ``stdin``: the job asked for a terminal, for an open input.
+    Not ``real``: slices of the fake GPU, which have no devices.
     """
 
     uuids: list[str]
@@ -57,6 +58,8 @@ class Bounds:
     nofile: int | None = None
     ulimits: tuple[tuple[str, int, int], ...] = ()
     gpu_capabilities: tuple[str, ...] = ("compute", "utility")
+    tty: bool = False
+    stdin: bool = False
     own: tuple[tuple[str, str, bool], ...] = ()
     homes: str = "/nowhere/"
     real: bool = True
@@ -115,8 +118,9 @@ _BODY: dict[str, Rule] = {
     "Image": _pinned,
     "Env": _strings,
     "Labels": lambda value: isinstance(value, dict),
-    "Tty": _is(False),
-    "OpenStdin": _is(False),
+    "Tty": _is(False, True),
+    "OpenStdin": _is(False, True),
+    "StdinOnce": _is(False, True),
     "AttachStdin": _is(False),
     "Healthcheck": _is({"Test": ["NONE"]}),
     "HostConfig": lambda value: isinstance(value, dict),
@@ -156,6 +160,14 @@ _HOST_MAY: dict[str, Rule] = {
 }
 
 
+def _stream_faults(body: dict[str, Any], bounds: Bounds) -> Iterator[str]:
+    """Yield a terminal or an open standard input that the job has not asked for, or lacks."""
+    granted = {"Tty": bounds.tty, "OpenStdin": bounds.stdin, "StdinOnce": bounds.stdin}
+    for name, value in granted.items():
+        if body[name] is not value:
+            yield f"{name} is {body[name]}, granted is {value}"
+
+
 def body_faults(body: dict[str, Any], bounds: Bounds) -> list[str]:
     """Return the faults of a create body within these bounds."""
     faults = list(_rules(body, _BODY, _BODY_MAY, ""))
@@ -165,6 +177,7 @@ def body_faults(body: dict[str, Any], bounds: Bounds) -> list[str]:
     faults += _rules(host, _HOST, _HOST_MAY, "HostConfig.")
     if faults:
         return faults
+    faults += _stream_faults(body, bounds)
     faults += _device_faults(host, bounds.devices, bounds.gpu_capabilities)
     faults += _environment_faults(body["Env"], bounds)
     faults += _label_faults(body["Labels"], bounds.uuids, bounds.uid)

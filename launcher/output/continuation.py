@@ -8,6 +8,7 @@ file's bytes from before the time of Docker's entry are skipped first.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,11 +58,12 @@ class Continuation:
         Raises ``Misfit``.
         """
         stream, data = entry.stream, entry.data
+        time_ns = entry.time_ns or time.time_ns()
         if self._by_time:
-            return [Frame(stream, entry.time_ns, data)] if entry.time_ns > self._newest_ns else []
+            return [Frame(stream, time_ns, data)] if time_ns > self._newest_ns else []
         left = self._left[stream]
         if not left or not data:
-            return [Frame(stream, entry.time_ns, data)] if data else []
+            return [Frame(stream, time_ns, data)] if data else []
         overlap = data[:left]
         if not self._fits(entry, overlap):
             return self._after_jump(entry)
@@ -69,7 +71,7 @@ class Continuation:
         self._stored[stream].take(len(overlap))
         self._left[stream] = left - len(overlap)
         rest = data[len(overlap) :]
-        return [Frame(stream, entry.time_ns, rest)] if rest else []
+        return [Frame(stream, time_ns, rest)] if rest else []
 
     def _fits(self, entry: LogEntry, overlap: bytes) -> bool:
         bytes_stored, time_ns = self._stored[entry.stream].peek(len(overlap))

@@ -25,6 +25,7 @@ from typing import Any
 
 from launcher import __version__
 from launcher.output.log_file import LogWriter
+from launcher.output.sessions import Sessions
 from launcher.output.sources import Source, taken_over
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Keeper:
         self._selector = selectors.DefaultSelector()
         self._outputs: dict[str, KeptOutput] = {}
         self._clients: set[DaemonConnection] = set()
+        self._sessions = Sessions(self._selector)
         self._reading = 0
         self._notified_at = 0.0
         self._quiet_since = time.monotonic()
@@ -96,17 +98,20 @@ class Keeper:
         while not self._is_idle():
             for key, _ in self._selector.select(self._patience()):
                 key.data()
+            self._sessions.release()
             self._notify()
 
     def _is_idle(self) -> bool:
-        if self._reading or self._clients:
+        if self._reading or self._clients or self._sessions:
             self._quiet_since = time.monotonic()
         return time.monotonic() - self._quiet_since > self._idle_seconds
 
     def _patience(self) -> float:
         if any(client.news for client in self._clients):
             return max(0.0, self._notified_at + NOTIFY_INTERVAL_S - time.monotonic())
-        return min(self._idle_seconds, LONGEST_PATIENCE_SECONDS)
+        held = self._sessions.patience()
+        longest = LONGEST_PATIENCE_SECONDS if held is None else held
+        return min(self._idle_seconds, longest)
 
     def _accept(self) -> None:
         try:
@@ -151,6 +156,10 @@ class Keeper:
             "keep": lambda: self._store(request, files),
             "watch": lambda: self._watch(client),
             "forget": lambda: self._forget(request["path"]),
+            "console": lambda: self._sessions.console(request, files),
+            "join": lambda: self._sessions.join(request, files),
+            "relay": lambda: self._sessions.relay(request, files),
+            "sessions": self._sessions.report,
         }[request["do"]]
         return do()
 
@@ -160,7 +169,8 @@ class Keeper:
         if path in self._outputs:
             return {"error": "this output is kept already"}
         why, limit = str(request.get("why", "")), int(request["limit"])
-        source = taken_over(files, lambda: LogWriter(Path(path), limit, why, wait=False))
+        raw = bool(request.get("raw"))
+        source = taken_over(files, lambda: LogWriter(Path(path), limit, why, wait=False), raw=raw)
         output = self._outputs[path] = KeptOutput(
             path, str(request["token"]), source, set(source.fds())
         )

@@ -38,15 +38,47 @@ class OutputKeeper:
         self._starting = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def store(self, path: Path, token: str, limit: Limit, *files: int) -> None:
-        """Read an attached socket, or two pipes, into a log file until they end."""
-        request: dict[str, Any] = {"do": "keep", "path": str(path), "token": token}
+    def store(self, path: Path, token: str, limit: Limit, *files: int, raw: bool = False) -> None:
+        """Read an attached socket, or two pipes, into a log file until they end.
+
+        ``raw``: the socket is that of a container with a terminal.
+        """
+        request: dict[str, Any] = {"do": "keep", "path": str(path), "token": token, "raw": raw}
         request |= {"limit": limit.bytes, "why": limit.why}
         self._request(request, *files)
 
     def forget(self, path: Path) -> None:
         """Make the keeper stop reading an output and forget it."""
         self._request({"do": "forget", "path": str(path)})
+
+    def hold_console(self, path: Path, uid: int, stream: int) -> None:
+        """Hold the stream with the input of an attempt's container, for the clients to come.
+
+        ``path`` is that of its log; ``uid`` is charged.
+        """
+        self._request({"do": "console", "path": str(path), "uid": uid}, stream)
+
+    def join_console(self, path: Path, head: str, client: int, *, take: bool) -> str:
+        """Attach a client's connection to a console; it gets ``head``, then the stream.
+
+        Returns "joined", "busy" if another client writes, "none" if there is no console. With
+        ``take`` the other client is parted from it.
+        """
+        request = {"do": "join", "path": str(path), "head": head, "take": take}
+        return str(self._request(request, client)["state"])
+
+    def relay(
+        self, path: Path, uid: int, head: str, stream: int, client: int, *, sends: bool
+    ) -> None:
+        """Relay between a stream of Docker's and a client, which may write if it ``sends``."""
+        request = {"do": "relay", "path": str(path), "uid": uid, "head": head, "sends": sends}
+        self._request(request, stream, client)
+
+    def sessions(self) -> dict[str, tuple[bool, int, float]]:
+        """Return by log file of an attempt with a console: whether somebody writes, the number of
+        clients, and the seconds since the last activity."""
+        each = self._request({"do": "sessions"})["sessions"]
+        return {path: (bool(writes), clients, idle) for path, writes, clients, idle in each}
 
     def watch(self) -> Iterator[dict[str, Any]]:
         """Yield the keeper's version and number of outputs; then each that grew or ended.
@@ -59,7 +91,7 @@ class OutputKeeper:
             while message := connection.recv(MOST_MESSAGE_BYTES):
                 yield json.loads(message)
 
-    def _request(self, request: dict[str, Any], *files: int) -> None:
+    def _request(self, request: dict[str, Any], *files: int) -> dict[str, Any]:
         for again in (True, False):
             with self._connect() as connection:
                 socket.send_fds(connection, [json.dumps(request).encode()], files)
@@ -68,9 +100,10 @@ class OutputKeeper:
                 break
             if not again:
                 raise ConnectionResetError("the output keeper ended before it replied")
-        error = json.loads(data).get("error")
-        if error:
+        reply: dict[str, Any] = json.loads(data)
+        if error := reply.get("error"):
             raise OSError(f"the output keeper: {error}")
+        return reply
 
     def _connect(self) -> socket.socket:
         with self._starting:

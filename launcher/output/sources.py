@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from launcher.engine.attach import Demultiplexer
 from launcher.output.log_file import LogWriter
 from launcher.output.recorder import Recorder
+from launcher.wire.docker_stream import Demultiplexer
 from launcher.wire.frames import STDERR, STDOUT
 
 PIECE_BYTES = 1 << 18
@@ -34,8 +34,12 @@ class Source(Protocol):
         """Close the files."""
 
 
-def taken_over(files: Sequence[int], writer: Callable[[], LogWriter]) -> Source:
+def taken_over(
+    files: Sequence[int], writer: Callable[[], LogWriter], *, raw: bool = False
+) -> Source:
     """Return the source in passed descriptors: an attached socket, or stdout and stderr pipes.
+
+    The socket of a container with a terminal is ``raw``: one stream without frames.
 
     Raises ``OSError`` for anything else, and closes the descriptors and the log.
     """
@@ -49,17 +53,17 @@ def taken_over(files: Sequence[int], writer: Callable[[], LogWriter]) -> Source:
         for fd in held:
             os.close(fd)
         raise
-    return Pipes(held, recorder) if len(held) > 1 else Attachment(held[0], recorder)
+    return Pipes(held, recorder) if len(held) > 1 else Attachment(held[0], recorder, raw=raw)
 
 
 class Attachment:
     """Reads the stream of a container's attached socket (Docker API: ContainerAttach)."""
 
-    def __init__(self, fd: int, recorder: Recorder) -> None:
+    def __init__(self, fd: int, recorder: Recorder, *, raw: bool) -> None:
         self._connection = socket.socket(fileno=fd)
         self._connection.setblocking(False)
         self._recorder = recorder
-        self._streams = Demultiplexer()
+        self._streams = None if raw else Demultiplexer()
 
     def fds(self) -> tuple[int, ...]:
         """Return the socket's file descriptor."""
@@ -75,8 +79,8 @@ class Attachment:
             return False
         if not data:
             return self._recorder.is_whole
-        pieces = ((stream, bytes(data)) for stream, data in self._streams.feed(data))
-        self._recorder.write(pieces, time.time_ns())
+        streams = [(STDOUT, data)] if self._streams is None else self._streams.feed(data)
+        self._recorder.write(((each, bytes(data)) for each, data in streams), time.time_ns())
         return None
 
     def close(self) -> None:

@@ -103,8 +103,9 @@ class JobSpec:
     ``depends_any`` one. A ``singleton`` also waits for the end of earlier jobs of its owner and
     name. With ``idle_timeout`` a job ends after so many seconds
     without a process on its slices. ``policy_profile`` names a profile that an admin opened for
-    members of a group. ``tmp`` says where /tmp is. A ``preemptible`` job gives way to jobs of
-    higher priority and is queued again.
+    members of a group. ``tmp`` says where /tmp is. With ``tty`` the container has a terminal, with
+    ``stdin_open`` an open standard input: such a job is interactive. A ``preemptible`` job gives
+    way to jobs of higher priority and is queued again.
 
     A job with ``runtime: host`` runs its command on the machine itself, as its owner; it has no
     image. With ``foreground`` its client starts the command when it is the job's turn.
@@ -140,6 +141,8 @@ class JobSpec:
     network_mode: Literal["default", "none", "host"] | None = None
     policy_profile: str | None = None
     stop_grace_period: float = 10.0
+    tty: bool = False
+    stdin_open: bool = False
     pull_policy: Literal["always", "missing", "never"] = "missing"
     priority: int = 50
     time_limit: float | None = None

@@ -86,6 +86,9 @@ if TYPE_CHECKING:
     from launcher.wire.shown import JobView as JobView
     from launcher.wire.shown import QueueHead as QueueHead
     from launcher.wire.shown import ref_of as ref_of
+    from launcher.wire.terminal import CommandView as CommandView
+    from launcher.wire.terminal import ExecRequest as ExecRequest
+    from launcher.wire.terminal import TerminalSize as TerminalSize
 
 API_VERSION = 1
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -112,6 +115,7 @@ _HOMES = {
     "wire.disk": "ClearCacheReply ClearCacheRequest JobDisk UserDisk",
     "wire.machine": "SliceView Status Check",
     "wire.audit": "AuditView",
+    "wire.terminal": "CommandView ExecRequest TerminalSize",
     "wire.error": "ErrorReply",
     "wire.frames": "STDOUT STDERR NOTE EVENT POSITION END FRAME_HEADER_BYTES Frame decode_header "
     "read_frames",

@@ -42,6 +42,7 @@ class Status:
     ``fake_gpu``: the GPUs are not real. ``loop_lag``: for how many seconds the daemon was held up
     at most, within the last minute, before it came to a request or an event; ``loop_step``: the
     same in processor time of its own, which other programs on the machine do not lengthen.
+    ``shell_image`` is what `launch shell` opens.
     """
 
     state: Literal["healthy", "degraded"]
@@ -61,6 +62,7 @@ class Status:
     fake_gpu: bool = False
     loop_lag: float = 0.0
     loop_step: float = 0.0
+    shell_image: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from launcher.core.model.ids import container_name, labels
 from launcher.core.policy.policy import Person, PolicyInput
 from launcher.core.policy.sandbox import confinement
 from launcher.core.policy.settings import Policy
-from launcher.engine.attach import Demultiplexer, attach
+from launcher.engine.attach import attach
 from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Container, Containers, cgroup_is_empty, gpu_ids
 from launcher.engine.images import Images
@@ -24,6 +24,7 @@ from launcher.engine.spec import LOG_CONFIG, ContainerSpec, create_body
 from launcher.engine.validate import Bounds, body_faults
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.spec.job_spec import JobSpec
+from launcher.wire.docker_stream import Demultiplexer
 from tests.support.builders import ALICE, CPU, ROOT, mig, profile
 from tests.support.daemon import BUSYBOX
 from tests.support.wait import wait_until

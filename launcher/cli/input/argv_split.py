@@ -41,9 +41,19 @@ def _wants_next(word: str, takes_value: Mapping[str, bool]) -> bool:
     """Whether the word's option takes its value from the next word."""
     if word.startswith("--"):
         return "=" not in word and takes_value.get(word, False)
-    if word in ("-it", "-ti"):  # docker's, not -t with its time
+    if is_terminal(word):
         return False
     for at, letter in enumerate(word[1:], start=1):
         if takes_value.get(f"-{letter}", False):
             return at == len(word) - 1
     return False
+
+
+def is_terminal(word: str) -> bool:
+    """Whether a word is docker's -it, alone or with -d and -q: no -t with its time.
+
+    >>> is_terminal("-dit"), is_terminal("-t")
+    (True, False)
+    """
+    letters = word[1:]
+    return word[:1] == "-" and {"i", "t"} <= set(letters) <= set("itdq")

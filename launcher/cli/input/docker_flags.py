@@ -5,20 +5,35 @@ NVIDIA's release notes tell everybody to type ``--ipc=host --ulimit memlock=-1 -
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
 
+from launcher.cli.input import params
+from launcher.cli.input.argv_split import is_terminal
+from launcher.cli.input.detach_keys import DEFAULT
+
 F = TypeVar("F", bound=Callable[..., object])
 
-_TERMINAL = {"-it": ["--interactive", "--tty"], "-ti": ["--interactive", "--tty"]}
-"""-t is the time limit here, so these two words are read whole."""
+_LONG = {"i": "--interactive", "t": "--tty", "d": "--detach", "q": "--quiet"}
 _OPTIONS = (
     click.option("--rm", is_flag=True, hidden=True),
-    click.option("-i", "--interactive", is_flag=True, hidden=True),
-    click.option("--tty", is_flag=True, hidden=True),
     click.option("--ipc", type=click.Choice(["host", "private", "shareable", "none"]), hidden=True),
+)
+
+
+_TERMINAL = (
+    click.option("-i", "--interactive", is_flag=True, help="Send stdin to it; -it: a terminal."),
+    click.option("--tty", is_flag=True, help="Give it a terminal; -it: one to type into."),
+)
+detach_keys_option = click.option(
+    "--detach-keys",
+    type=params.DETACH_KEYS,
+    default=DEFAULT,
+    metavar="KEYS",
+    help=f"What leaves the terminal ({DEFAULT}).",
 )
 
 
@@ -29,15 +44,36 @@ def docker_flags(command: F) -> F:
     return command
 
 
+def terminal_flags(command: F) -> F:
+    """Give a command -i, --tty and --detach-keys."""
+    for option in reversed((*_TERMINAL, detach_keys_option)):
+        command = option(command)
+    return command
+
+
 def spelled_out(options: Sequence[str]) -> list[str]:
-    """Return the options with -it as two of them."""
-    return [word for option in options for word in _TERMINAL.get(option, [option])]
+    """Return the options with -it as two of them: -t is the time limit here.
+
+    >>> spelled_out(["-dit", "-t", "4h"])
+    ['--detach', '--interactive', '--tty', '-t', '4h']
+    """
+    words: list[str] = []
+    for option in options:
+        words += [_LONG[each] for each in option[1:]] if is_terminal(option) else [option]
+    return words
+
+
+def must_be_terminal() -> None:
+    """Raise ``click.UsageError`` if there is no terminal here to give to a job."""
+    if not os.isatty(0):
+        raise click.UsageError(
+            "stdin is not a terminal, which -it needs: give -i alone to send it to the job.",
+            click.get_current_context(),
+        )
 
 
 def notes(flags: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the flags do not do here; containers are always removed (--rm)."""
-    if flags["interactive"] or flags["tty"]:
-        yield "a job has no terminal and reads no input: -i and -t are ignored"
     if flags["ipc"] in ("host", "shareable"):
         yield (
             f"--ipc={flags['ipc']} is ignored: a job has a /dev/shm of its own, half of its memory "

@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 def build(flags: Mapping[str, Any]) -> JobSpec:
     """Return the job these flags ask for."""
-    image, command, gpus = flags["image"], list(flags["words"]), _gpus(flags)
+    image, command, gpus = flags["image"], list(flags["words"]), gpus_of(flags)
     optional = {**_resources(flags), **_schedule(flags, gpus)}
     return JobSpec(
         name=flags["name"] or words.default_name(image),
         image=image,
         command=tuple(command) or None,
         gpus=gpus,
-        environment=_environment(flags["env"], flags["env_file"]),
+        environment=variables_of(flags["env"], flags["env_file"]),
         volumes=tuple(_volumes(flags["volume"], flags["home"])),
         ulimits=dict(flags["ulimit"]),
         secrets=_secrets(flags["secret"]),
@@ -43,7 +43,7 @@ def build(flags: Mapping[str, Any]) -> JobSpec:
 def build_host(flags: Mapping[str, Any]) -> JobSpec:
     """Return the host job that these flags ask for; in the background it runs in this directory."""
     command, detach = list(flags["words"]), flags["detach"]
-    gpus = _gpus(flags)
+    gpus = gpus_of(flags)
     optional = {
         "working_dir": os.getcwd() if detach else None,  # noqa: PTH109
         **_schedule(flags, gpus),
@@ -56,7 +56,7 @@ def build_host(flags: Mapping[str, Any]) -> JobSpec:
         image="",
         command=tuple(command),
         gpus=gpus,
-        environment=_environment(flags["env"], flags["env_file"]),
+        environment=variables_of(flags["env"], flags["env_file"]),
         runtime="host",
         foreground=not detach,
         **{name: value for name, value in optional.items() if value is not None},
@@ -68,6 +68,8 @@ def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:
     entrypoint = flags["entrypoint"]
     return {
         "working_dir": flags["workdir"],
+        "tty": flags["tty"] or None,
+        "stdin_open": flags["interactive"] or None,
         "shm_size": flags["shm_size"],
         "tmp": flags["tmp"],
         "mem_limit": flags["memory"],
@@ -136,7 +138,8 @@ def _idle_timeout(seconds: float | None, gpus: GpuRequest) -> float | None:
     return seconds
 
 
-def _gpus(flags: Mapping[str, Any]) -> GpuRequest:
+def gpus_of(flags: Mapping[str, Any]) -> GpuRequest:
+    """Return the slices that the flags ask for."""
     profile, memory, spec = flags["profile"], flags["gpu_memory"], flags["gpus"]
     asked = {"--profile": profile, "--gpu-memory": memory, "--gpus": spec}
     given = [flag for flag, value in asked.items() if value is not None]
@@ -165,7 +168,8 @@ def _slices(
     return spec or GpuRequest()
 
 
-def _environment(pairs: Sequence[str], files: Sequence[str]) -> dict[str, str]:
+def variables_of(pairs: Sequence[str], files: Sequence[str]) -> dict[str, str]:
+    """Return the variables of --env and --env-file."""
     result: dict[str, str] = {}
     for name in files:
         _add_env_file(name, result)

@@ -258,9 +258,9 @@ def _limit_asked(world: World, job: Job, event: ev.EditAsked) -> float | None:
     if event.time_limit is None:
         return job.time_limit
     if event.time_limit:
-        check_limit(world, event.time_limit, admin=event.admin)
+        check_limit(world, event.time_limit, admin=event.admin, interactive=job.interactive)
         return event.time_limit
-    least = None if event.admin else limit_without(world, admin=False)
+    least = None if event.admin else limit_without(world, admin=False, interactive=job.interactive)
     if least is not None:
         raise NotAllowed(
             f"time_limit: jobs must have one here, by default {least:g} s",

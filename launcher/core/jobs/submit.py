@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from launcher.core.jobs import admission, dependencies
+from launcher.core.jobs import admission, dependencies, interactive
 from launcher.core.jobs.dependencies import missed_of
 from launcher.core.jobs.stored_size import sizes_of
 from launcher.core.messages import events as ev
@@ -107,7 +107,12 @@ def _check(world: World, event: ev.Submitted, stored_bytes: int) -> Pieces[None]
             if new.spec is not checked:  # array elements often share a spec
                 _check_spec(world, new.spec, person)
                 checked = new.spec
-            check_limit(world, new.spec.time_limit, admin=event.admin)
+            check_limit(
+                world,
+                new.spec.time_limit,
+                admin=event.admin,
+                interactive=new.spec.stdin_open,
+            )
             policy.check_stop_grace(world.rules.policy, event.owner, new.spec.stop_grace_period)
             check_possible(world, need_of(new.spec))
             missed_of(world, new.after)  # raises if a dependency has just ended
@@ -116,13 +121,13 @@ def _check(world: World, event: ev.Submitted, stored_bytes: int) -> Pieces[None]
                 refused.message = f"{new.spec.name}: {refused.message}"
             raise
     yield from dependencies.check_cycles(event.jobs)
+    interactive.check_number(world, event)
     more = quota.SubmitSize(len(event.jobs), (yield from _lanes(world, event)), stored_bytes, waits)
     quota.check_submit(world, event.owner, event.groups, more, admin=event.admin)
 
 
 def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
     """Return the lanes of the jobs of a submit."""
-    without = limit_without(world, admin=event.admin)
     lanes: set[Lane] = set()
     last: JobSpec | None = None
     for number, spec in enumerate(new.spec for new in event.jobs):
@@ -130,7 +135,10 @@ def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
             yield
         if spec is last:  # array elements often share a spec
             continue
-        last, limit = spec, spec.time_limit or without
+        last = spec
+        limit = spec.time_limit or limit_without(
+            world, admin=event.admin, interactive=spec.stdin_open
+        )
         uid, grace = event.owner.uid, spec.stop_grace_period
         lanes.add(lane_for(need_of(spec), uid, limit, grace, on_host=spec.on_host))
     return frozenset(lanes)
@@ -142,15 +150,26 @@ def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:
     policy.check(policy.PolicyInput(spec, person, world.rules.policy, memory))
 
 
-def limit_without(world: World, *, admin: bool) -> float | None:
+def limit_without(world: World, *, admin: bool, interactive: bool) -> float | None:
     """Return the time limit of a job without one; an ordinary user's job always gets one."""
+    most, default = _most_time(world, interactive=interactive), world.rules.default_time_limit
+    if default is None or admin:
+        return default or (None if admin else most)
+    return default if most is None else min(default, most)
+
+
+def _most_time(world: World, *, interactive: bool) -> float | None:
+    """Return the longest time limit of a user's job."""
     rules = world.rules
-    return rules.default_time_limit or (None if admin else rules.max_time_limit)
+    limits = [rules.max_time_limit, rules.interactive.max_time_limit if interactive else None]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
-def check_limit(world: World, seconds: float | None, *, admin: bool) -> None:
+def check_limit(
+    world: World, seconds: float | None, *, admin: bool, interactive: bool = False
+) -> None:
     """Raise ``NotAllowed`` for a time limit above the one that the rules allow."""
-    most = world.rules.max_time_limit
+    most = _most_time(world, interactive=interactive)
     if most is not None and seconds is not None and seconds > most and not admin:
         raise NotAllowed(
             f"time_limit: {seconds:g} s is above {most:g} s, the maximum of a user",
@@ -206,7 +225,7 @@ def _planned(world: World, new: ev.NewJob, event: ev.Submitted, now: ev.Now) -> 
 
 def _job(world: World, job_id: int, new: ev.NewJob, event: ev.Submitted, now: ev.Now) -> Job:
     spec = new.spec
-    limit = spec.time_limit or limit_without(world, admin=event.admin)
+    limit = spec.time_limit or limit_without(world, admin=event.admin, interactive=spec.stdin_open)
     return Job(
         id=job_id,
         owner=event.owner,
@@ -223,5 +242,6 @@ def _job(world: World, job_id: int, new: ev.NewJob, event: ev.Submitted, now: ev
         warn=spec.signal,
         idle_timeout=spec.idle_timeout,
         preemptible=spec.preemptible,
+        interactive=spec.stdin_open,
         policy_version=policy.VERSION,
     )

@@ -87,6 +87,13 @@ class DiskJudged:
 
 
 @dataclass(frozen=True, slots=True)
+class TerminalsSeen:
+    """For how many seconds nobody has used the terminals of interactive jobs, by job."""
+
+    idle: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
 class PullSettled:
     """What a pull with credentials left behind whose end is not on record; None: nothing."""
 
@@ -342,6 +349,7 @@ Event = (
     | Submitted
     | ImageResolved
     | DiskJudged
+    | TerminalsSeen
     | OwnImageLoaded
     | OwnImageRemoved
     | PullSettled

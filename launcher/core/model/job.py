@@ -169,6 +169,8 @@ class Job:
     ``depends_on`` are the jobs that must end first, ``waits_for`` those of them that have not (the
     keys, in order: one of thousands is taken out each time that one ends).
 
+    ``interactive``: its container reads what a client sends.
+
     ``changes`` is how often users changed it since the daemon's start. ``kill_at`` is when the
     grace period of an attempt that is being stopped ends, ``kill_now`` whether the attempt gets
     no grace period, or no more of it.
@@ -212,6 +214,7 @@ class Job:
     warn: SignalBefore | None = None
     idle_timeout: float | None = None
     preemptible: bool = False
+    interactive: bool = False
     again: str | None = None
     stop_asked: float | None = None
     retried: int = 0

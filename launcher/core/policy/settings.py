@@ -217,6 +217,17 @@ class QueueTable:
 
 
 @dataclass(frozen=True, slots=True)
+class InteractiveTable:
+    """The table ``[interactive]``: limits of jobs with `-i`. Times are seconds."""
+
+    image: str = "ubuntu:24.04"  #: what `launch shell` opens
+    jobs: Count | None = None  #: of one user that wait or run; admins have no limit
+    max_time_limit: PositiveDuration | None = None  #: of them; also where they name none
+    #: one ends after this time with nobody attached, or with nothing typed or printed
+    idle: PositiveDuration = 8 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
 class Settings(QueueTable):
     """The rules of one queue."""
 
@@ -225,6 +236,7 @@ class Settings(QueueTable):
     user_quotas: Mapping[str, Quota] = field(default_factory=dict)
     group_quotas: Mapping[str, Quota] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
+    interactive: InteractiveTable = field(default_factory=InteractiveTable)
 
     def quota_of(self, user: str) -> Quota:
         """Return the quota of a user by name: the user's own, else the common one."""

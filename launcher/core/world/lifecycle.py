@@ -49,6 +49,7 @@ TRANSITIONS: Mapping[tuple[State, type], frozenset[State]] = {
     (RUNNING, ev.CancelAsked): frozenset({RUNNING}),
     (RUNNING, ev.Tick): frozenset({RUNNING}),
     (RUNNING, ev.DiskJudged): frozenset({RUNNING}),
+    (RUNNING, ev.TerminalsSeen): frozenset({RUNNING}),
     (RUNNING, ev.EditAsked): frozenset({RUNNING}),
     (RUNNING, ev.RequeueAsked): frozenset({RUNNING}),
     (RUNNING, Preempted): frozenset({RUNNING}),
@@ -81,6 +82,7 @@ EVENTS: tuple[type, ...] = (
     ev.SliceStuck,
     ev.Tick,
     ev.DiskJudged,
+    ev.TerminalsSeen,
 )
 """Every event that can move a job, for the tests that walk all pairs."""
 

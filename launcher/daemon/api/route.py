@@ -84,3 +84,8 @@ def post(
 ) -> Route:
     """Return a route with a body of type ``body_type``, None for none; ``more`` as in ``get``."""
     return Route("POST", path, handler, body_type, reply, query, **more)
+
+
+def put(path: str, handler: Any, body_type: Any, reply: Any, **more: Any) -> Route:
+    """Return a route that sets what is not recorded, such as a terminal's size."""
+    return Route("PUT", path, handler, body_type, reply, **more)

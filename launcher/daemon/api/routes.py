@@ -12,7 +12,13 @@ from launcher import wire
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Job
 from launcher.daemon import doctor
-from launcher.daemon.api import disk_routes, history_routes, image_routes, layout_routes
+from launcher.daemon.api import (
+    disk_routes,
+    history_routes,
+    image_routes,
+    layout_routes,
+    terminal_routes,
+)
 from launcher.daemon.api.handlers import (
     control,
     images,
@@ -83,10 +89,11 @@ async def _logs(
 
 
 async def _follow(
-    context: Context, caller: Caller, ref: str, **resumed: Any
+    context: Context, caller: Caller, ref: str, *, events: bool, **resumed: Any
 ) -> AsyncIterator[list[Frame]]:
     job = await _own(context, caller, ref)
-    return streams.follow_frames(context, job, caller, _resume(job, **resumed))
+    resume = _resume(job, **resumed)
+    return streams.follow_frames(context, job, caller, resume, output=not events)
 
 
 def _resume(
@@ -129,6 +136,7 @@ LOG = (
     number("tail", "Only so many of the last lines."),
     number("since_ns", "Begin near the output of this time (nanoseconds since 1970)."),
 )
+EVENTS = flag("events", "The changes alone, without output.")
 DRAIN = flag("drain", "Start nothing more, and stay until nothing runs.")
 MOST = number("most", "How many at most.")
 NOW = flag("now", "Kill running jobs without their grace period.", "at_once")
@@ -148,6 +156,7 @@ ROUTES: tuple[Route, ...] = (
     *history_routes.ROUTES,
     *image_routes.ROUTES,
     *layout_routes.ROUTES,
+    *terminal_routes.ROUTES,
     get("/v1/status", jobs.status, wire.Status),
     get("/v1/doctor", doctor.checks, CHECKS, costly=True),
     post("/v1/doctor/fix", doctor.fix, None, CHECKS, access=ADMIN),
@@ -193,7 +202,7 @@ ROUTES: tuple[Route, ...] = (
         "/v1/jobs/{ref}/signal", control.send_signal, wire.SignalRequest, wire.JobView, access=OWNER
     ),
     get("/v1/jobs/{ref}/logs", _logs, None, *LOG, *RESUMED, access=OWNER),
-    get("/v1/jobs/{ref}/follow", _follow, None, *RESUMED, access=OWNER),
+    get("/v1/jobs/{ref}/follow", _follow, None, EVENTS, *RESUMED, access=OWNER),
     post(
         "/v1/images/publish",
         images.publish,

@@ -186,6 +186,8 @@ async def _respond(
         if route.large:
             context.limiter.submit(caller, request.content_length or 0)
     result = await route.serve(context, caller, request)
+    if isinstance(result, web.StreamResponse):
+        return result
     if route.reply is None:
         return await _stream(context, caller, request, result)
     if isinstance(result, list) and len(result) > PAGE:

@@ -19,6 +19,7 @@ from launcher.daemon.mounts.mounts import are_pinned, as_mounted, mounts_of, use
 from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.engine import validate
+from launcher.engine.attach import Streams
 from launcher.engine.containers import Containers
 from launcher.engine.give_directory import give_directory
 from launcher.engine.outcome import Refused, Unknown
@@ -60,6 +61,12 @@ class ContainerPlan:
         """The mounts in Docker's form."""
         return as_mounted(self.request, self.pins_directory, self.action.container_name)
 
+    @property
+    def streams(self) -> Streams:
+        """The container's terminal and standard input."""
+        spec = self.request.spec
+        return Streams(spec.tty, spec.stdin_open, self.request.person.owner.uid)
+
     def bounds(self) -> Bounds:
         """Return the limits of the container's contents.
 
@@ -81,6 +88,8 @@ class ContainerPlan:
             nofile=limits.nofile,
             ulimits=limits.ulimits,
             gpu_capabilities=limits.gpu_capabilities,
+            tty=self.request.spec.tty,
+            stdin=self.request.spec.stdin_open,
             own=tuple((b.source, b.target, b.read_only) for b in self._own_mounts(limits)),
             homes=f"{self.job_homes.homes.directory}/",
             real=self.devices.are_given(),

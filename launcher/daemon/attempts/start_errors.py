@@ -7,6 +7,7 @@ from collections.abc import Callable
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import StartFailed, StartFailure
 from launcher.core.model.gpu import Slice
+from launcher.core.model.ids import LABEL_SLICES
 from launcher.engine.containers import Container
 from launcher.engine.networks import is_network_missing
 from launcher.engine.outcome import Refusal, Refused, of_hook, refusal, toolkit_message
@@ -63,6 +64,21 @@ class NotStarted(Exception):
 
 class NetworkMissing(NotStarted):
     """Docker has removed the network of jobs since it was last seen (``docker network prune``)."""
+
+
+def must_be_ours(container: Container, action: StartAttempt, store: str) -> None:
+    """Refuse a container with this name that belongs to another job or to an earlier one.
+
+    A database that was restored from a copy assigns ids again.
+    """
+    ours = container.belongs_to(store, action.job, action.attempt)
+    slices = ",".join(s.uuid for s in action.slices)
+    as_requested = (container.info.get("Image"), container.labels.get(LABEL_SLICES))
+    if not ours or as_requested != (action.image_id, slices):
+        raise NotStarted(
+            StartFailure.INFRA,
+            f"a foreign container {container.id[:12]} has the name {action.container_name}",
+        )
 
 
 def must_be_wanted(wanted: Callable[[], bool]) -> None:

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import AttemptLost, AttemptStarted, StartFailed, StartFailure
-from launcher.core.model.ids import LABEL_SLICES
 from launcher.core.policy.policy import PolicyInput
 from launcher.daemon.attempts.container_plan import ContainerPlan
 from launcher.daemon.attempts.exit_trust import why_rebooted
@@ -25,6 +24,7 @@ from launcher.daemon.attempts.start_errors import (
     NetworkMissing,
     NotStarted,
     Vanished,
+    must_be_ours,
     must_be_wanted,
     never_ran,
     refused_start,
@@ -41,6 +41,7 @@ from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.capture import Capture
 from launcher.daemon.output.retrying import LOOK_AGAIN_SECONDS, insist
 from launcher.engine import inspect_check
+from launcher.engine.attach import Streams
 from launcher.engine.containers import Container, Containers
 from launcher.engine.dockerd_identity import DockerdIdentity
 from launcher.engine.outcome import Refusal, Refused, Unknown, broke_off
@@ -142,13 +143,13 @@ class Starter:
                 raise NotStarted(StartFailure.USER, plan)
             container_id = self._create(action, plan)
             self._give_directory(action, plan)
-            container = self._start(action, container_id, wanted)
+            container = self._start(action, container_id, wanted, plan.streams)
         elif not (self._has_started(container) or container.error):
             # A reboot, or another daemon, may have removed its mounts.
             if isinstance(plan, ContainerPlan):
                 plan.pin(self.pins, self._dockerd_pid, fresh=False)
                 self._give_directory(action, plan)
-            container = self._start(action, container.id, wanted)
+            container = self._start(action, container.id, wanted, container.streams)
         self._verify(container, action, plan, created_now=earlier is None)
         return container
 
@@ -162,7 +163,7 @@ class Starter:
         if container is None and record is not None:
             raise Vanished(_removed(action.container_name), record.container_id)
         if container is not None:
-            self._must_be_ours(container, action)
+            must_be_ours(container, action, self.store)
             if container.ever_started and action.before_boot and (why := why_rebooted(container)):
                 raise Vanished(why, container.id)
             self._must_not_have_run(container, action.container_name)
@@ -198,20 +199,6 @@ class Starter:
             about_event(log, action).critical("%s: %s", action.container_name, text)
             raise NotStarted(StartFailure.TAMPERED, text)
 
-    def _must_be_ours(self, container: Container, action: StartAttempt) -> None:
-        """Refuse a container with this name that belongs to another job or to an earlier one.
-
-        A database that was restored from a copy assigns ids again.
-        """
-        ours = container.belongs_to(self.store, action.job, action.attempt)
-        slices = ",".join(s.uuid for s in action.slices)
-        as_requested = (container.info.get("Image"), container.labels.get(LABEL_SLICES))
-        if not ours or as_requested != (action.image_id, slices):
-            raise NotStarted(
-                StartFailure.INFRA,
-                f"a foreign container {container.id[:12]} has the name {action.container_name}",
-            )
-
     def _create(self, action: StartAttempt, plan: ContainerPlan) -> str:
         """Create the container; returns its id."""
         plan.check()
@@ -224,13 +211,13 @@ class Starter:
                 raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
             except Unknown:
                 if (result := self._look(name)) is not None:
-                    self._must_be_ours(result, action)
+                    must_be_ours(result, action, self.store)
                     return result.id
             except Refused as refused:
                 if refused.refusal is not Refusal.CONFLICT:
                     raise refused_start(refused, action.slices) from refused
                 if (result := self._look(name)) is not None:
-                    self._must_be_ours(result, action)
+                    must_be_ours(result, action, self.store)
                     return result.id
 
     def _give_directory(self, action: StartAttempt, plan: ContainerPlan) -> None:
@@ -249,7 +236,11 @@ class Starter:
             raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
 
     def _start(
-        self, action: StartAttempt, container_id: str, wanted: Callable[[], bool]
+        self,
+        action: StartAttempt,
+        container_id: str,
+        wanted: Callable[[], bool],
+        streams: Streams,
     ) -> Container:
         name = action.container_name
         sent = action.resumed  # perhaps by an earlier daemon
@@ -261,7 +252,7 @@ class Starter:
             must_be_wanted(wanted)
             under = life_of(self.under[name])
             self.journal.set(name, StartRecord(under, container_id))
-            self.capture.attach(action, under)
+            self.capture.attach(action, under, streams)
             try:
                 self.containers.start(name)
             except EngineUnavailable as away:

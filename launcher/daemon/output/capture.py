@@ -13,7 +13,7 @@ from typing import Any
 from launcher.core.messages.actions import FollowAttempt, RemoveContainer, StartAttempt
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_event
-from launcher.engine.attach import attach
+from launcher.engine.attach import Streams, attach
 from launcher.engine.outcome import Refused, Unknown
 from launcher.errors import EngineUnavailable
 from launcher.output.keeper_client import OutputKeeper
@@ -77,15 +77,18 @@ class Capture:
         if self._keeper is not None:
             clock.spawn("output-keeper", self._listen)
 
-    def attach(self, action: StartAttempt, under: str) -> None:
+    def attach(self, action: StartAttempt, under: str, streams: Streams) -> None:
         """Make the keeper read the output of an attempt whose container has not started yet.
 
         If that fails the output is read from Docker's own log. So is the output of a repeated
-        start: the earlier stream ended with the earlier start, or Docker dropped it.
+        start: the earlier stream ended with the earlier start, or Docker dropped it. An interactive
+        job gets a console.
         """
         if self._keeper is None:
             return
         path = path_of(self._directory, action.job, action.attempt)
+        if streams.stdin:
+            self._open_console(self._keeper, action, streams.uid)
         if self.of(action.job, action.attempt) is not None:
             self.forget(action.job, action.attempt)
             self._once_more.add(path)
@@ -94,9 +97,18 @@ class Capture:
         try:
             convert_if_old(path)
             with attach(self._docker_host, action.container_name, self._timeout) as attached:
-                self._record(self._keeper, action, under, attached.fileno())
+                self._record(self._keeper, action, under, attached.fileno(), raw=streams.tty)
         except (OSError, EngineUnavailable, Refused, Unknown) as error:
             about_event(log, action).warning("its output is read from Docker's log: %s", error)
+
+    def _open_console(self, keeper: OutputKeeper, action: StartAttempt, uid: int) -> None:
+        """Have the keeper hold the container's input; without it, the first client opens it."""
+        path = path_of(self._directory, action.job, action.attempt)
+        try:
+            with attach(self._docker_host, action.container_name, self._timeout, stdin=True) as new:
+                keeper.hold_console(path, uid, new.fileno())
+        except (OSError, EngineUnavailable, Refused, Unknown) as error:
+            about_event(log, action).warning("its console is not open yet: %s", error)
 
     def read_pipes(self, action: Logged, stdout: int, stderr: int) -> None:
         """Make the keeper read a host job's pipes; raises ``OSError``."""
@@ -104,13 +116,15 @@ class Capture:
             raise OSError(errno.ENOSYS, "there is no output keeper")
         self._record(self._keeper, action, "", stdout, stderr)
 
-    def _record(self, keeper: OutputKeeper, action: Logged, under: str, *files: int) -> None:
+    def _record(
+        self, keeper: OutputKeeper, action: Logged, under: str, *files: int, raw: bool = False
+    ) -> None:
         path = path_of(self._directory, action.job, action.attempt)
         with self._lock:
             self._outputs[path] = Output(action.job, under)
         try:
             limit = self._limit(action.job, action.attempt)
-            keeper.store(path, f"{action.job} {under}", limit, *files)
+            keeper.store(path, f"{action.job} {under}", limit, *files, raw=raw)
         except BaseException:
             self._outputs.pop(path, None)
             raise

@@ -58,6 +58,7 @@ def job_row(job: Job, spec: str | None = None) -> Row:
         "retries": _retries_text(job.retries),
         "warn": json.dumps([job.warn.name, job.warn.before]) if job.warn else None,
         "preemptible": int(job.preemptible),
+        "interactive": int(job.interactive),
         "kill_now": int(job.kill_now),
         "kept_bytes": job.kept_bytes,
     }
@@ -149,6 +150,7 @@ class JobReader:
             retries=None if v["retries"] is None else self._retried(v["retries"]),
             warn=SignalBefore(*json.loads(v["warn"])) if v["warn"] else None,
             preemptible=bool(v["preemptible"]),
+            interactive=bool(v["interactive"]),
             kill_now=bool(v["kill_now"]),
             kept_bytes=v["kept_bytes"] or 0,
             **{name: v[name] for name in _PLAIN_JOB},

@@ -70,6 +70,8 @@ def bounds_of(made: ContainerSpec) -> Bounds:
         network=made.spec.network_mode or made.confinement.network,
         mounts=tuple((b.source, b.target, b.read_only) for b in made.spec.volumes),
         pins="/run/pins/",
+        tty=made.spec.tty,
+        stdin=made.spec.stdin_open,
         secrets=made.binds[-1].source if made.spec.secrets else None,
         memory=made.spec.mem_limit or (SHARE if ordinary else None),
         own=tuple(

@@ -23,6 +23,7 @@ from tests.unit.engine.launches import IMAGE_ID, ONE, SHARE, TWO, bounds_of, lau
 COMMON = {
     "Image": IMAGE_ID,
     "Tty": False,
+    "StdinOnce": False,
     "OpenStdin": False,
     "AttachStdin": False,
     "Healthcheck": {"Test": ["NONE"]},

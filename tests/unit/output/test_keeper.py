@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from launcher.engine.attach import Demultiplexer
 from launcher.output.keeper import Keeper
 from launcher.output.keeper_client import OutputKeeper
 from launcher.output.log_file import Limit, LogWriter
 from launcher.wire import END, NOTE
+from launcher.wire.docker_stream import Demultiplexer
 from tests.support.logs import bytes_of, read_all
 from tests.support.wait import wait_until
 

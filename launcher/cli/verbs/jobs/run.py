@@ -7,9 +7,13 @@ from typing import Any
 import click
 
 from launcher.cli.input import params
-from launcher.cli.input.argv_split import split_words
 from launcher.cli.input.common import connect_or_start, credentials, docker_codes
-from launcher.cli.input.docker_flags import docker_flags, notes, spelled_out
+from launcher.cli.input.docker_flags import (
+    docker_flags,
+    must_be_terminal,
+    notes,
+    terminal_flags,
+)
 from launcher.cli.input.options import (
     check_array,
     environment,
@@ -17,32 +21,19 @@ from launcher.cli.input.options import (
     queued,
     slices_and_queue,
 )
+from launcher.cli.input.words import WordsCommand
 from launcher.cli.output import terminal
-
-
-class RunCommand(click.Command):
-    """A command whose options end where the job's own command begins."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put our options first and a ``--`` after them, then parse as usual."""
-        takes_value = {
-            name: not (option.is_flag or option.count)
-            for option in self.get_params(ctx)
-            if isinstance(option, click.Option)
-            for name in (*option.opts, *option.secondary_opts)
-        }
-        options, image, command = split_words(args, takes_value)
-        return super().parse_args(ctx, [*spelled_out(options), "--", *image, *command])
 
 
 @click.command(
     "run",
-    cls=RunCommand,
+    cls=WordsCommand,
     short_help="Run one container on its own slice, and return its exit code.",
 )
 @slices_and_queue
 @click.option("--name", type=params.NAME, help="The job's name (the image's).")
 @click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
+@terminal_flags
 @environment
 @click.option("-v", "--volume", type=params.TEXT, multiple=True, metavar="SOURCE:TARGET[:ro]")
 @click.option(
@@ -95,20 +86,24 @@ class RunCommand(click.Command):
 @click.option("--raw", is_flag=True, help="Every byte of the output, on a terminal too.")
 @click.argument("image", type=params.IMAGE)
 @click.argument("words", nargs=-1, type=params.TEXT, metavar="[--] [COMMAND]...")
-def command(detach: bool, quiet: bool, raw: bool, **flags: Any) -> int:
+def command(detach: bool, quiet: bool, raw: bool, detach_keys: bytes, **flags: Any) -> int:
     """Run one container on its own slice, stream its output, and return its exit code.
 
     The job waits in the queue until a slice is free. Without a GPU option it gets no GPU. Options
     stand before IMAGE or right behind it; `--` ends them. Ctrl-C goes to the container, a second
     one within 2 s cancels the job. If this command dies, the job goes on.
 
+    With -it the job has this terminal, and Ctrl-C is a key of it; ctrl-p ctrl-q leaves it, and
+    `launch attach` comes back. With -i stdin goes to the job.
+
     Exit status: the container's own; 124 time limit, 125 it never ran, 126 or 127 its command
     cannot run or is not found, 130 cancelled, 137 out of memory.
     """
-    from launcher.cli.foreground.running import run_in_foreground
     from launcher.cli.input.run_request import build
 
     check_array(flags, "launch run", detach=detach)
+    if flags["tty"] and flags["interactive"] and not detach:
+        must_be_terminal()
     request = build(flags)
     for note in notes(flags):
         terminal.say(f"note: {note}")
@@ -119,4 +114,10 @@ def command(detach: bool, quiet: bool, raw: bool, **flags: Any) -> int:
             terminal.say("note: one process sees one MIG device; use one process per slice")
         if detach:
             return queued(client.submit([request], wanted))
-        return run_in_foreground(client, request, wanted, quiet=quiet, raw=raw)
+        if request.stdin_open:
+            from launcher.cli.foreground.interactive import run_interactively
+
+            return run_interactively(client, request, wanted, detach_keys, quiet=quiet)
+        from launcher.cli.foreground.running import run_in_foreground
+
+        return run_in_foreground(client, request, wanted, quiet=quiet, raw=raw or request.tty)

@@ -37,6 +37,7 @@ HISTORY = {
     "SliceStuck": "slice not released",
     "Tick": "time passed",
     "DiskJudged": "too much disk space",
+    "TerminalsSeen": "its terminal was unused",
     "Preempted": "preempted",
     "Xid": "GPU error",
     "cancel asked": "cancel requested",

@@ -19,6 +19,7 @@ from launcher.daemon.api.http.replies import Replies
 from launcher.daemon.api.views.job_counts import Counts
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
 from launcher.daemon.attempts.host_jobs import HostMachine
+from launcher.daemon.attempts.terminals import Terminals
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.audit_log import Audit
 from launcher.daemon.loop.committer import Committer
@@ -93,6 +94,8 @@ class Context:
     log_use: LogUsage
     retention: Retention
     home_keeper: HomeKeeper
+    terminals: Terminals | None
+    """None in a replay, which has no containers."""
     users: FairPool
     """Threads for blocking calls of requests."""
     loads: dict[int, asyncio.Task[Any]] = field(default_factory=dict)

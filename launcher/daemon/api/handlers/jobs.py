@@ -284,6 +284,7 @@ async def status(context: Context, caller: Caller) -> wire.Status:
         started_at=context.started_at,
         loop_lag=round(lasted, 6),
         loop_step=round(computed, 6),
+        shell_image=world.rules.interactive.image,
     )
 
 

@@ -195,12 +195,12 @@ async def _wake(woken: asyncio.Event) -> None:
 
 
 async def follow_frames(
-    context: Context, job: Job, caller: Caller, resume: Resume | None
+    context: Context, job: Job, caller: Caller, resume: Resume | None, *, output: bool
 ) -> AsyncIterator[list[Frame]]:
-    """Yield a job's events: EVENT frames on every change, its output, END with the job."""
+    """Yield a job's events: EVENT frames on every change, its ``output``, END with the job."""
     spec = await context.spec(job.id)
     command = job_views.cut(spec.command) if spec else None
-    has_log = spec is None or not spec.foreground
+    has_log = output and (spec is None or not spec.foreground)
     del spec
     reading: FollowedAttempt | None = None
     sent = b""
@@ -217,15 +217,17 @@ async def follow_frames(
                 reading = _next(context, reading, now, now.attempt)
             elif now.attempt and has_log:
                 reading = FollowedAttempt(context, now, resume.attempt if resume else 1, resume)
-            output = await reading.new_frames() if reading and _is_visible(now, reading) else []
-            yield output
-            if now.outcome is not None and _complete(context, reading, now, now.attempt):
+            some = await reading.new_frames() if reading and _is_visible(now, reading) else []
+            yield some
+            if now.outcome is not None and (
+                not output or _complete(context, reading, now, now.attempt)
+            ):
                 yield _loss(context, reading, now)
                 explainer = Explainer(context.world, clock.now())
                 view = job_views.job_view(explainer, now, caller, command)
                 yield [Frame(END, 0, convert.dump(wire.JobView, view))]
                 return
-            if not output:
+            if not some:
                 await _wake(woken)
 
 

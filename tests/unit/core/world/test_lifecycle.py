@@ -50,6 +50,7 @@ def event_for(kind: type, job: Job) -> ev.Event:
         ev.SliceStuck: ev.SliceStuck(job.id, job.attempt, SLICE, "pid 1"),
         ev.Tick: ev.Tick(),
         ev.DiskJudged: ev.DiskJudged({}, {job.id: "too much"}),
+        ev.TerminalsSeen: ev.TerminalsSeen({job.id: 1e6}),
     }
     return made[kind]
 

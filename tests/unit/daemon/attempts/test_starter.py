@@ -71,7 +71,7 @@ def test_a_start_whose_answer_is_lost_is_not_sent_again_if_docker_denies_the_con
         check=lambda slices: None,
         record_of=lambda name: None,
         set=lambda name, record: None,
-        attach=lambda action, under: None,
+        attach=lambda action, under, streams: None,
         wishes=lambda image_id: NO_WISHES,
         homes=SimpleNamespace(directory="/homes"),
     )

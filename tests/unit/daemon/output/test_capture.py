@@ -12,6 +12,7 @@ import pytest
 from launcher.core.messages.actions import StartAttempt
 from launcher.daemon.output import capture
 from launcher.daemon.output.capture import Capture
+from launcher.engine.attach import Streams
 from launcher.output.keeper import Keeper
 from launcher.output.keeper_client import OutputKeeper
 from launcher.output.log_file import Limit
@@ -65,25 +66,25 @@ def test_what_was_attached_for_a_start_that_failed_does_not_count_for_the_next(
     docker: Docker, made: Callable[[], Capture]
 ) -> None:
     mine = made()
-    mine.attach(START, "life")
+    mine.attach(START, "life", Streams())
     first = mine.of(7, 1)
     assert first is not None
     docker.streams[0].close()  # containerd was away
     wait_until(first.over.is_set)
-    mine.attach(START, "life")
+    mine.attach(START, "life", Streams())
     assert mine.of(7, 1) is None, "its output is read from Docker's own log"
-    mine.attach(START, "life")
+    mine.attach(START, "life", Streams())
     assert mine.of(7, 1) is None
     mine.forget(7, 1)  # the container is removed
-    mine.attach(START, "life")
+    mine.attach(START, "life", Streams())
     assert mine.of(7, 1) is not None
 
 
 def test_what_a_daemon_before_attached_does_not_count_for_a_start_of_this_one(
     docker: Docker, made: Callable[[], Capture]
 ) -> None:
-    made().attach(START, "life")
+    made().attach(START, "life", Streams())
     mine = made()
-    mine.attach(START, "life")
+    mine.attach(START, "life", Streams())
     assert mine.of(7, 1) is None
     assert made().of(7, 1) is None

@@ -56,7 +56,7 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "--retries", "2", "--retry-on", "oom,exit:75", "--retry-backoff", "30s",
         "--signal", "usr1@60s", "--idle-timeout", "30m", "--preemptible",
         "--tmp", "memory", "--ulimit", "stack=67108864", "--gpu-capabilities", "graphics,video",
-        "--hostname", "node-1", "--network", "none", "--policy-profile", "trusted-net",
+        "--hostname", "node-1", "--network", "none", "--policy-profile", "trusted-net", "--tty",
         "nvcr.io/x/img:1",
         "--", "-c", "true",
     )  # fmt: skip
@@ -86,6 +86,8 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "network_mode": "none",
         "policy_profile": "trusted-net",
         "stop_grace_period": 3.0,
+        "tty": True,
+        "stdin_open": False,
         "pull_policy": "never",
         "priority": 7,
         "time_limit": 5400.0,

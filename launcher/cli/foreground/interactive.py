@@ -1,0 +1,165 @@
+"""An interactive job in the foreground: queued, attached to when it runs, left or ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from launcher.cli.foreground.detach_keys import DetachKeys
+from launcher.cli.foreground.following import Narrator, end_status
+from launcher.cli.foreground.interrupts import Interrupts
+from launcher.cli.foreground.terminal_session import Ended, TerminalSession
+from launcher.cli.output import terminal
+from launcher.cli.output.escapes import Cleaner
+from launcher.cli.output.exit_codes import exit_status
+from launcher.client import Client
+from launcher.client.decode import decode
+from launcher.errors import LauncherError, StaleRequest, UserError
+from launcher.wire import END, EVENT, STDERR, STDOUT, JobView
+
+if TYPE_CHECKING:
+    from launcher.spec.job_spec import JobSpec
+    from launcher.wire import RegistryAuth
+
+LINES = 10
+SETTLE_SECONDS = 2.0
+"""A job that still runs after this time since the end of its stream has lost its connection."""
+
+
+def run_interactively(
+    client: Client,
+    request: JobSpec,
+    credentials: Mapping[str, RegistryAuth],
+    keys: bytes,
+    *,
+    quiet: bool,
+) -> int:
+    """Queue the job, attach to it when it runs, and return its exit status; 0 when detached."""
+    with Interrupts(client) as interrupts:
+        job = client.submit([request], credentials)[0]
+        interrupts.queued(job.id)
+        narrator = Narrator(job.id, request.image, quiet=quiet)
+        stay = Stay(client, job.id, keys, sends=request.stdin_open, redraws=False)
+        end = _until_ended(client, job, narrator, interrupts, stay)
+    if end is None:
+        tell_left(job.id)
+        return 0
+    return end_status(end, narrator, interrupts, quiet=quiet or request.tty)
+
+
+def attach_again(client: Client, ref: str, keys: bytes, *, take: bool, watch: bool) -> int:
+    """Attach to a job that runs; return its exit status when it ends, 0 when detached."""
+    detail = client.show(ref)
+    job, spec = detail.job, detail.spec
+    if spec is None or not (spec.stdin_open or spec.tty):
+        return _follow_plain(client, job)
+    sends = spec.stdin_open and not watch
+    if sends and spec.tty and not os.isatty(0):
+        raise UserError("stdin is not a terminal", fix="Give --watch to see its output alone.")
+    stay = Stay(client, job.id, keys, sends=sends, redraws=spec.tty, take=take, watch=watch)
+    if stay.attend() is Ended.DETACHED:
+        tell_left(job.id)
+        return 0
+    return exit_status(client.wait(job.id))
+
+
+def _follow_plain(client: Client, job: JobView) -> int:
+    """Follow the output of a job that reads nothing, from its last lines on."""
+    cleaner = Cleaner(raw=False)
+    with Interrupts(client) as interrupts:
+        interrupts.queued(job.id)
+        interrupts.state(job.state)
+        for frame in client.logs(job.id, follow=True, tail=LINES):
+            if frame.stream in (STDOUT, STDERR):
+                fd = 2 if frame.stream == STDERR else 1
+                terminal.write(fd, cleaner.clean(fd, frame.data))
+        return exit_status(client.wait(job.id))
+
+
+def tell_left(job: int) -> None:
+    """Say that the job goes on without this client."""
+    terminal.say(f"detached: job {job} goes on; `launch attach {job}` comes back to it")
+
+
+def _until_ended(
+    client: Client, job: JobView, narrator: Narrator, interrupts: Interrupts, stay: Stay
+) -> JobView | None:
+    """Attach to each attempt; return the job as it ended, None when detached."""
+    seen = 0
+    for frame in client.follow(job.id, output=False):
+        view = job
+        if frame.stream == EVENT:
+            interrupts.state(narrator.event(frame.data))
+            view = decode(JobView, json.loads(frame.data)["job"])
+            if narrator.gives_up():
+                client.cancel(job.id)
+        elif frame.stream == END:
+            view = decode(JobView, json.loads(frame.data))
+        if view.started_at is not None and view.attempt > seen and view.state != "STARTING":
+            seen = view.attempt
+            narrator.close()
+            if stay.attend() is Ended.DETACHED:
+                return None
+        if frame.stream == END:
+            return view
+    return client.wait(job.id)
+
+
+class Stay:
+    """Stays with a job's terminal, also when the connection breaks."""
+
+    def __init__(
+        self,
+        client: Client,
+        job: int,
+        keys: bytes,
+        *,
+        sends: bool,
+        redraws: bool,
+        take: bool = False,
+        watch: bool = False,
+    ) -> None:
+        self._client, self._job, self._keys = client, job, keys
+        self._sends, self._redraws, self._take, self._watch = sends, redraws, take, watch
+
+    def attend(self) -> Ended:
+        """Stay until the attempt has ended, or until the keys that detach."""
+        while True:
+            try:
+                attached = self._client.terminal.attach(
+                    self._job, take=self._take, watch=self._watch
+                )
+            except StaleRequest:  # it has ended before: all of its output is in its log
+                self._print_log()
+                return Ended.STREAM
+            if not attached.writes and self._sends and not self._watch:
+                terminal.say(
+                    f"another client writes to job {self._job}: you watch"
+                    f" (`launch attach --take {self._job}` writes instead)"
+                )
+            keys = DetachKeys(self._keys) if attached.raw else None
+            session = TerminalSession(attached, sends=self._sends and not self._watch, keys=keys)
+            resize = self._resize if attached.raw and attached.writes else None
+            if session.run(resize) is Ended.DETACHED:
+                return Ended.DETACHED
+            if self._client.wait(self._job, SETTLE_SECONDS).state != "RUNNING":
+                return Ended.STREAM
+            terminal.say(f"the connection to job {self._job} broke; attaching again")
+            self._redraws = True
+
+    def _resize(self, rows: int, columns: int) -> None:
+        second = Client(self._client.socket, timeout=5)
+        try:
+            if self._redraws:  # another size first: a program on the whole screen draws it again
+                second.terminal.resize(self._job, rows + 1, columns)
+                self._redraws = False
+            second.terminal.resize(self._job, rows, columns)
+        except LauncherError:
+            return  # the next change tells it
+
+    def _print_log(self) -> None:
+        for frame in self._client.logs(self._job):
+            if frame.stream in (STDOUT, STDERR):
+                terminal.write(2 if frame.stream == STDERR else 1, frame.data)

@@ -1,0 +1,62 @@
+"""This terminal while it shows a job's: keys pass unchanged, and its state is restored."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import termios
+import tty
+from typing import Any
+
+_MODES = re.compile(rb"\x1b\[\?([0-9;]{1,32})([hl])")
+_UNFINISHED = re.compile(rb"\x1b(\[(\?[0-9;]{0,32})?)?\Z")
+_SWITCHED_ON = frozenset(b"1 47 1000 1002 1003 1004 1005 1006 1047 1049 2004".split())
+"""Modes that programs switch on for themselves (xterm's control sequences, DECSET): cursor keys,
+the other screen, the mouse, pasting."""
+_CURSOR, _SHOW_CURSOR = b"25", b"\x1b[?25h"
+
+
+class Screen:
+    """A terminal in raw mode for a while; the modes that its output switches on are remembered."""
+
+    def __init__(self, fd: int, out: int) -> None:
+        self._fd, self._out = fd, out
+        self._before: list[Any] | None = None
+        self._on: dict[bytes, None] = {}
+        self._tail = b""
+
+    def __enter__(self) -> Screen:
+        self._before = termios.tcgetattr(self._fd)
+        tty.setraw(self._fd, termios.TCSADRAIN)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        off = [
+            _SHOW_CURSOR if mode == _CURSOR else b"\x1b[?%bl" % mode for mode in reversed(self._on)
+        ]
+        with contextlib.suppress(OSError):
+            if off:
+                os.write(self._out, b"".join([*off, b"\x1b[0m"]))
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before or [])
+
+    def note(self, data: bytes) -> None:
+        """Note the modes that output switches on or off, however it is cut into pieces."""
+        if self._tail:
+            data = self._tail + data
+        elif b"\x1b" not in data:
+            return
+        for numbers, end in _MODES.findall(data):
+            for number in numbers.split(b";"):
+                if number == _CURSOR:
+                    self._set(number, on=end == b"l")
+                elif number in _SWITCHED_ON:
+                    self._set(number, on=end == b"h")
+        unfinished = _UNFINISHED.search(data)
+        self._tail = unfinished.group() if unfinished else b""
+
+    def _set(self, mode: bytes, *, on: bool) -> None:
+        self._on.pop(mode, None)
+        if on:
+            self._on[mode] = None

@@ -1,0 +1,1 @@
+"""Verbs that work in running jobs: their terminals, and further commands."""

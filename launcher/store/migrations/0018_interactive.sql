@@ -1,0 +1,2 @@
+-- Whether a job's container reads what a client sends: such jobs have limits of their own.
+ALTER TABLE jobs ADD COLUMN interactive INTEGER;
