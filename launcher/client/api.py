@@ -138,6 +138,10 @@ class Client:
         """Return all details of one job."""
         return decode(wire.JobDetail, self._get(_job(ref)))
 
+    def docker_command(self, ref: Ref) -> wire.DockerCommand:
+        """Return the ``docker run`` that does the same as one job."""
+        return decode(wire.DockerCommand, self._get(f"{_job(ref)}/docker"))
+
     def cancel(self, ref: Ref, *, now: bool = False) -> list[wire.JobView]:
         """End a job, or all jobs of a range or array; return them. ``now``: no grace period."""
         return decode_list(wire.JobView, self._post(f"{_job(ref)}/cancel{'?now=1' if now else ''}"))

@@ -15,6 +15,7 @@ from launcher.daemon import doctor
 from launcher.daemon.api import disk_routes, history_routes, image_routes, layout_routes
 from launcher.daemon.api.handlers import (
     control,
+    docker_command,
     images,
     jobs,
     login,
@@ -183,6 +184,7 @@ ROUTES: tuple[Route, ...] = (
     post("/v1/jobs/retry", control.retry, wire.RetryJobs, JOBS, costly=True),
     get("/v1/jobs/{ref}/why", why.why, wire.Why, costly=True),
     get("/v1/jobs/{ref}", jobs.show, wire.JobDetail),
+    get("/v1/jobs/{ref}/docker", docker_command.docker_command, wire.DockerCommand, access=OWNER),
     get("/v1/jobs/{ref}/wait", _wait, wire.JobView, TIMEOUT),
     post("/v1/jobs/{ref}/cancel", control.cancel, None, JOBS, NOW, access=OWNER),
     post("/v1/jobs/{ref}/hold", control.hold, None, JOBS, access=OWNER),
