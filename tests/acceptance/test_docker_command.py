@@ -29,7 +29,7 @@ JOB = {
     "command": ["sleep 600 # a 'b'", EVIL],
     "environment": {"EVIL": EVIL, "NONE": ""},
     "cpus": 0.5,
-    "ulimits": {"memlock": -1, "nofile": {"soft": 99, "hard": 100}},
+    "ulimits": {"stack": 8388608, "nofile": {"soft": 99, "hard": 100}},
     "mem_limit": "64m",
     "shm_size": "1m",
     "hostname": "worker-1",
@@ -66,10 +66,12 @@ def inspected(sandbox: Sandbox, container: str) -> dict[str, Any]:
 def compared(container: dict[str, Any]) -> dict[str, Any]:
     """Return what the two containers have alike: empty lists and none mean the same."""
     config = container["Config"]
-    names = ("Env", "Cmd", "Entrypoint", "Image", "User", "WorkingDir", "Healthcheck", "Domainname")
+    # `docker run` takes one word as entrypoint: the others are the command's first.
+    program = {"Path": container["Path"], "Args": container["Args"]}
+    names = ("Env", "Image", "User", "WorkingDir", "Healthcheck", "Domainname")
     own = {name: config.get(name) for name in names}
     host = {k: v for k, v in container["HostConfig"].items() if k not in OTHERWISE}
-    everything = {name: value or None for name, value in (own | host).items()}
+    everything = {name: value or None for name, value in (program | own | host).items()}
     for name in ("Env", "Ulimits"):
         everything[name] = sorted(map(str, everything[name] or ()))
     for request in everything.get("DeviceRequests") or ():
