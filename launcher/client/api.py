@@ -324,8 +324,7 @@ class Client:
 
     def clear_cache(self, user: str | None = None) -> wire.ClearCacheReply:
         """Empty the ~/.cache of the caller's jobs; as an admin also that of another user."""
-        reply = self._post("/v1/cache/clear", {"user": user})
-        return decode(wire.ClearCacheReply, reply)
+        return decode(wire.ClearCacheReply, self._post("/v1/cache/clear", {"user": user}))
 
     def backup(self) -> Iterator[bytes]:
         """Yield a consistent copy of the daemon's database; raises ``CutStream``."""

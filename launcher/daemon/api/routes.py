@@ -12,10 +12,15 @@ from launcher import wire
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Job
 from launcher.daemon import doctor
-from launcher.daemon.api import disk_routes, history_routes, image_routes, layout_routes
+from launcher.daemon.api import (
+    disk_routes,
+    docker_routes,
+    history_routes,
+    image_routes,
+    layout_routes,
+)
 from launcher.daemon.api.handlers import (
     control,
-    docker_command,
     images,
     jobs,
     login,
@@ -146,6 +151,7 @@ RESERVATION, RESERVATIONS = wire.ReservationView, list[wire.ReservationView]
 
 ROUTES: tuple[Route, ...] = (
     *disk_routes.ROUTES,
+    *docker_routes.ROUTES,
     *history_routes.ROUTES,
     *image_routes.ROUTES,
     *layout_routes.ROUTES,
@@ -184,7 +190,6 @@ ROUTES: tuple[Route, ...] = (
     post("/v1/jobs/retry", control.retry, wire.RetryJobs, JOBS, costly=True),
     get("/v1/jobs/{ref}/why", why.why, wire.Why, costly=True),
     get("/v1/jobs/{ref}", jobs.show, wire.JobDetail),
-    get("/v1/jobs/{ref}/docker", docker_command.docker_command, wire.DockerCommand, access=OWNER),
     get("/v1/jobs/{ref}/wait", _wait, wire.JobView, TIMEOUT),
     post("/v1/jobs/{ref}/cancel", control.cancel, None, JOBS, NOW, access=OWNER),
     post("/v1/jobs/{ref}/hold", control.hold, None, JOBS, access=OWNER),

@@ -14,6 +14,7 @@ from launcher.core.policy.validate import SECRETS
 from launcher.core.world.world import World
 from launcher.daemon.api.handlers.context import Context, must_own
 from launcher.daemon.api.handlers.jobs import policy_input, shown_spec
+from launcher.daemon.api.route import Access, get
 from launcher.daemon.api.views.docker_words import docker_words
 from launcher.daemon.users.identity import Caller
 from launcher.engine.spec import ContainerSpec
@@ -99,3 +100,6 @@ def _notes(job: Job, spec: JobSpec, launch: ContainerSpec, caller: Caller) -> It
         )
     if spec.environment and caller.uid != job.owner.uid:
         yield "*** stands for the values of variables, which only the owner sees"
+
+
+ROUTES = (get("/v1/jobs/{ref}/docker", docker_command, wire.DockerCommand, access=Access.OWNER),)
