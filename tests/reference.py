@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import click
 
 from launcher.cli.app import GROUPS, launch
+from launcher.jobfile.reading.explained import explained
 from launcher.jobfile.reading.json_schema import schema
 
 
 def keys() -> str:
-    """Return the keys of a job as a Markdown table, from the JSON Schema."""
-    rows = ["| key | value | meaning |", "|---|---|---|"]
-    rows += _rows(schema()["$defs"]["job"]["properties"], "")
+    """Return the keys of a job file as a Markdown table, from the JSON Schema."""
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    rows += [
+        f"| `{each.key}` | {each.type} | {each.default} | {each.meaning} |"
+        for each in explained(schema()).values()
+    ]
     return "\n".join(rows)
-
-
-def _rows(properties: dict[str, Any], within: str) -> Iterator[str]:
-    for key, value in properties.items():
-        name = f"{within}{key}"
-        if "properties" in value and "description" not in value:
-            yield from _rows(value["properties"], f"{name}.")
-        else:
-            yield f"| `{name}` | {_kind(value)} | {value.get('description', '')} |"
-
-
-def _kind(value: dict[str, Any]) -> str:
-    if "enum" in value:
-        return ", ".join(f"`{word}`" for word in value["enum"])
-    if "oneOf" in value:
-        return " or ".join(dict.fromkeys(_kind(each) for each in value["oneOf"]))
-    kinds = value.get("type", "value")
-    words = [kinds] if isinstance(kinds, str) else kinds
-    names = {"string": "text", "object": "mapping", "array": "list", "integer": "number"}
-    return " or ".join(dict.fromkeys(names.get(word, word) for word in words if word != "null"))
 
 
 def verbs() -> str:

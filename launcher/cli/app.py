@@ -17,6 +17,12 @@ from launcher.cli.output import terminal
 from launcher.errors import LauncherError
 
 GROUPS: dict[str, dict[str, str]] = {
+    "First steps": {
+        "init": "Write a job file from a few answers.",
+        "explain": "Say what a key of a job file means.",
+        "help": "Read the manual.",
+        "completion": "Let bash, zsh or fish complete what you type.",
+    },
     "Run jobs": {
         "run": "Run one container on its own slice, and return its exit code.",
         "host": "Run one command on this machine itself, on its own slice.",
@@ -66,20 +72,16 @@ GROUPS: dict[str, dict[str, str]] = {
         "restore": "Put a copy in the place of a lost database.",
         "doctor": "Check Docker, GPUs and the daemon, and say what to mend.",
     },
-    "The manual": {
-        "help": "Read the manual.",
-        "completion": "Let bash, zsh or fish complete what you type.",
-    },
 }
 """Every verb with its summary, so that ``launch --help`` loads none of them."""
 PACKAGES = {
+    "First steps": "launcher.cli.verbs.learn",
     "Run jobs": "launcher.cli.verbs.jobs",
     "Work in a running job": "launcher.cli.verbs.inside",
     "Look after jobs": "launcher.cli.verbs.jobs",
     "The queue": "launcher.cli.verbs.scheduling",
     "The machine": "launcher.cli.verbs.machine",
     "The daemon": "launcher.cli.verbs.service",
-    "The manual": "launcher.cli.verbs.service",
 }
 """Where the modules of a section's verbs are."""
 

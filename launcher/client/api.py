@@ -139,6 +139,10 @@ class Client:
         """Return all details of one job."""
         return decode(wire.JobDetail, self._get(_job(ref)))
 
+    def docker_command(self, ref: Ref) -> wire.DockerCommand:
+        """Return the ``docker run`` that does the same as one job."""
+        return decode(wire.DockerCommand, self._get(f"{_job(ref)}/docker"))
+
     def cancel(self, ref: Ref, *, now: bool = False) -> list[wire.JobView]:
         """End a job, or all jobs of a range or array; return them. ``now``: no grace period."""
         return decode_list(wire.JobView, self._post(f"{_job(ref)}/cancel{'?now=1' if now else ''}"))
@@ -328,8 +332,7 @@ class Client:
 
     def clear_cache(self, user: str | None = None) -> wire.ClearCacheReply:
         """Empty the ~/.cache of the caller's jobs; as an admin also that of another user."""
-        reply = self._post("/v1/cache/clear", {"user": user})
-        return decode(wire.ClearCacheReply, reply)
+        return decode(wire.ClearCacheReply, self._post("/v1/cache/clear", {"user": user}))
 
     def backup(self) -> Iterator[bytes]:
         """Yield a consistent copy of the daemon's database; raises ``CutStream``."""

@@ -114,9 +114,8 @@ class Daemon:
         asyncio.get_running_loop().run_in_executor(self.runners.pools.removals, call)
 
     def _home_keeper(self) -> HomeKeeper:
-        homes, containers = self.outside.homes, self.containers
-        seconds = self.config.sweep_seconds
-        return HomeKeeper(homes, containers, self.store_id, lambda: self.event_loop, seconds)
+        homes, seconds = self.outside.homes, self.config.sweep_seconds
+        return HomeKeeper(homes, self.containers, self.store_id, lambda: self.event_loop, seconds)
 
     def _log_usage(self) -> LogUsage:
         most = self.config.log_limit_mib * 2**20
@@ -345,6 +344,7 @@ class Daemon:
             secrets=self.secrets,
             places=self.places,
             remember=self.runners.remember,
+            starter=self.runners.starter,
             log_directory=self.logs_directory,
             gpu=self.gpu,
             devices=self.devices,

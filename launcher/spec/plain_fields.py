@@ -14,13 +14,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PlainField:
-    """One field. ``pattern`` matches all of a valid value, ``hint`` says how to write one."""
+    """One field.
+
+    ``pattern`` matches all of a valid value, ``hint`` says how to write one. ``default`` says what
+    happens without it.
+    """
 
     name: str
     metavar: str
     help: str
     pattern: str
     hint: str
+    example: str
+    default: str
 
     @property
     def flag(self) -> str:
@@ -45,5 +51,7 @@ PLAIN_FIELDS = (
         "The container's host name (its id).",
         "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?",  # a label: RFC 1123, section 2.1
         "use up to 63 letters, digits and '-', none of them at an end",
+        example="worker-1",
+        default="the container's id",
     ),
 )

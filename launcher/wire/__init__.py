@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from launcher.wire.audit import AuditView as AuditView
     from launcher.wire.detail import AttemptView as AttemptView
     from launcher.wire.detail import BlockerView as BlockerView
+    from launcher.wire.detail import DockerCommand as DockerCommand
     from launcher.wire.detail import EditRequest as EditRequest
     from launcher.wire.detail import EventView as EventView
     from launcher.wire.detail import JobDetail as JobDetail
@@ -103,7 +104,7 @@ _HOMES = {
     "wire.jobs": "RegistryAuth SubmitRequest",
     "wire.shown": "ArrayView JobView QueueHead ref_of",
     "wire.detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView "
-    "LimitsView JobDetail",
+    "LimitsView JobDetail DockerCommand",
     "wire.layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest "
     "PlaceView LayoutPlan LayoutChange DrainRequest RestoreRequest SavedGpu SavedLayout "
     "SaveRequest",

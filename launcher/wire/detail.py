@@ -111,3 +111,14 @@ class JobDetail:
     events: list[EventView]
     limits: LimitsView | None = None
     policy_version: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DockerCommand:
+    """The words of the ``docker run`` that does the same as a job: options, image, command.
+
+    Each option is one word, with its value behind ``=``. ``notes`` say where the two differ.
+    """
+
+    words: list[str]
+    notes: list[str]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from launcher.cli.app import GROUPS
-from launcher.cli.verbs.service.help import TOPICS, page
+from launcher.cli.verbs.learn.help import TOPICS, page
 from launcher.fakegpu.sandbox import Sandbox
 from tests.acceptance.shell import Shell
 from tests.support.images import import_image, remove_image

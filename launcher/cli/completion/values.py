@@ -1,4 +1,4 @@
-"""What completes a word, from the daemon: ids of jobs, profiles, slices, images.
+"""What completes a word, most of it from the daemon: ids of jobs, profiles, slices, images.
 
 A Tab must never hang, print, or start a daemon: where the daemon does not answer in time, nothing
 completes.
@@ -31,10 +31,10 @@ Values = Iterable[tuple[str, str]]
 
 
 def values(kind: str, incomplete: str) -> list[tuple[str, str]]:
-    """Return what completes a word of this kind, a key of ``KINDS``."""
+    """Return what completes a word of this kind, a key of ``KINDS`` or ``LOCAL``."""
     try:
-        client = Client(timeout=SECONDS, reconnect=0.0)
-        fit = (pair for pair in KINDS[kind](client) if pair[0].startswith(incomplete))
+        pairs = LOCAL[kind]() if kind in LOCAL else KINDS[kind](_client())
+        fit = (pair for pair in pairs if pair[0].startswith(incomplete))
         return [
             (value, terminal.safe(text)[:LONGEST_HELP])
             for value, text in islice(dict(fit).items(), MOST)
@@ -42,6 +42,10 @@ def values(kind: str, incomplete: str) -> list[tuple[str, str]]:
         ]
     except (LauncherError, OSError):
         return []
+
+
+def _client() -> Client:
+    return Client(timeout=SECONDS, reconnect=0.0)
 
 
 def _live_jobs(client: Client) -> Values:
@@ -118,6 +122,12 @@ def _own_images(client: Client) -> Values:
         yield own.name, "your own"
 
 
+def _job_file_keys() -> Values:
+    from launcher.jobfile.reading.explained import explained, stored_schema
+
+    return ((each.key, each.meaning) for each in explained(stored_schema()).values())
+
+
 KINDS: dict[str, Callable[[Client], Values]] = {
     "job": _all_jobs,
     "live job": _live_jobs,
@@ -128,3 +138,5 @@ KINDS: dict[str, Callable[[Client], Values]] = {
     "image": _images,
     "own image": _own_images,
 }
+LOCAL: dict[str, Callable[[], Values]] = {"key": _job_file_keys}
+"""What needs no daemon."""

@@ -22,7 +22,7 @@ class Parsed(_Type):
     """A parameter read by a function that raises ``ValueError`` with a sentence."""
 
     def __init__(self, name: str, parse: Callable[[str], Any], completes: str = "") -> None:
-        """``completes``: a key of ``completion.values.KINDS``; empty if nothing completes it."""
+        """``completes``: a kind of ``completion.values``; empty if nothing completes it."""
         self.name = name
         self._parse, self._completes = parse, completes
 
@@ -76,6 +76,7 @@ SLICE = Parsed("slice", str, "slice")
 SLICE_OR_GPU = Parsed("slice", str, "slice or GPU")
 GPU = Parsed("gpu", str, "GPU")
 ANY_PROFILE = Parsed("profile", str, "profile")
+JOB_FILE_KEY = Parsed("key", str, "key")
 OWN_IMAGE = Parsed("image", str, "own image")
 DURATION = Parsed("time", units.parse_duration)
 AGE = Parsed("time", lambda text: units.parse_duration(text, 100 * units.MAX_SECONDS))

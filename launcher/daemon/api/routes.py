@@ -14,6 +14,7 @@ from launcher.core.model.job import Job
 from launcher.daemon import doctor
 from launcher.daemon.api import (
     disk_routes,
+    docker_routes,
     history_routes,
     image_routes,
     layout_routes,
@@ -153,6 +154,7 @@ RESERVATION, RESERVATIONS = wire.ReservationView, list[wire.ReservationView]
 
 ROUTES: tuple[Route, ...] = (
     *disk_routes.ROUTES,
+    *docker_routes.ROUTES,
     *history_routes.ROUTES,
     *image_routes.ROUTES,
     *layout_routes.ROUTES,

@@ -92,7 +92,7 @@ class ActionRunners:
     ) -> None:
         self.event_loop, self.layouts = event_loop, layouts
         self._containers, self._logs = containers, logs
-        self._starter, self._host, self._idle_check = starter, host, idle_check
+        self.starter, self._host, self._idle_check = starter, host, idle_check
         self._committer, self._subscriptions, self._journal = committer, subscriptions, journal
         self._log_directory, self.log_use = log_directory, log_use
         self._roles, self._homes = roles, homes
@@ -110,7 +110,7 @@ class ActionRunners:
     def _for_images(self, images: Images, toolkit_fixed: Callable[[], bool]) -> ImageActions:
         return ImageActions(
             images, self.pools, self.credentials, self._roles, self._subscriptions,
-            facts=self._starter.job_homes.facts, toolkit_fixed=toolkit_fixed,
+            facts=self.starter.job_homes.facts, toolkit_fixed=toolkit_fixed,
             architecture=self._containers.architecture, post=self.event_loop.post,
             world=lambda: self.event_loop.world,
         )  # fmt: skip
@@ -204,7 +204,7 @@ class ActionRunners:
         of = await self._spec_of(action)
         self._starting += 1
         try:
-            start = self._starter.run
+            start = self.starter.run
             event = await self._on(self.pools.starts, self._started, action, of, start)
         finally:
             self._starting -= 1
@@ -270,9 +270,9 @@ class ActionRunners:
             journal=self._journal,
             directory=self._log_directory,
             log_limit=self.log_use.limit(action.job, action.attempt),
-            capture=self._starter.capture,
-            witness=self._starter.witness,
-            under=self._starter.under.pop(action.container_name, None),
+            capture=self.starter.capture,
+            witness=self.starter.witness,
+            under=self.starter.under.pop(action.container_name, None),
         )
         self.log_use.resume(action.job, action.attempt)
         self._followers[(action.job, action.attempt)] = follower
@@ -291,8 +291,8 @@ class ActionRunners:
         if container is not None and container.running:
             with around("stop"):
                 self._containers.kill(container.name, container.stop_signal)
-        elif container is not None and self._starter.witness.runs(container):
-            self._starter.witness.signal(container, container.stop_signal)
+        elif container is not None and self.starter.witness.runs(container):
+            self.starter.witness.signal(container, container.stop_signal)
 
     async def _kill(self, action: act.KillAttempt) -> None:
         while True:
@@ -311,8 +311,8 @@ class ActionRunners:
             self._containers.kill(container.name, "SIGKILL")
         if container is None or container.running:
             return container is None
-        self._starter.witness.signal(container, "SIGKILL")
-        return not self._starter.witness.runs(container)
+        self.starter.witness.signal(container, "SIGKILL")
+        return not self.starter.witness.runs(container)
 
     async def _signal(self, action: act.SignalAttempt) -> None:
         try:
@@ -347,11 +347,11 @@ class ActionRunners:
         self._followers.pop(key, None)
 
     def _unpin(self, action: act.RemoveContainer) -> None:
-        self._starter.capture.forget(action.job, action.attempt)
-        self._starter.witness.forget(action.container_name)
+        self.starter.capture.forget(action.job, action.attempt)
+        self.starter.witness.forget(action.container_name)
         try:
-            self._starter.places.clear(action.container_name)
-            self._starter.pins.release(action.container_name)
+            self.starter.places.clear(action.container_name)
+            self.starter.pins.release(action.container_name)
             self._homes.retire(action.container_name)
         except LauncherError as left:  # the next start sweeps
             about_event(log, action).warning("could not remove its mounts: %s", left.message)

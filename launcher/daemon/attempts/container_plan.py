@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import StartFailure
@@ -190,6 +190,13 @@ class ContainerPlan:
         if faults := validate.body_faults(body, self.bounds()):
             raise NotStarted(StartFailure.USER, f"refused before create: {'; '.join(faults)}")
         return body
+
+    def preview(self) -> ContainerSpec:
+        """Return the container with the mounts as the owner wrote them.
+
+        It has no directories and secrets that only the daemon can provide. Raises as ``body`` does.
+        """
+        return replace(self._launch(self.limits()), binds=self.request.spec.volumes)
 
     def _launch(self, limits: Confinement) -> ContainerSpec:
         action, uid = self.action, self.request.person.owner.uid

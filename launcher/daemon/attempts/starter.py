@@ -88,9 +88,7 @@ class Starter:
         ``request`` is the owner's request, or why it is unavailable. ``wanted`` returns whether the
         attempt is still to start; it is called right before each step.
         """
-        plan = (
-            self._plan(action, request, deadline) if isinstance(request, PolicyInput) else request
-        )
+        plan = self.plan(action, request, deadline) if isinstance(request, PolicyInput) else request
         try:
             runs = self._ensure_once_more(action, plan, wanted)
         except (Vanished, NotStarted) as failed:
@@ -99,9 +97,10 @@ class Starter:
         started_at = runs.started_at or clock.rfc3339(clock.now().wall)
         return AttemptStarted(action.job, action.attempt, runs.id, started_at)
 
-    def _plan(
+    def plan(
         self, action: StartAttempt, request: PolicyInput, deadline: str | None
     ) -> ContainerPlan:
+        """Return the intended container of an attempt."""
         return ContainerPlan(
             action=action,
             request=request,

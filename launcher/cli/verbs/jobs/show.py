@@ -12,10 +12,11 @@ from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.output import render, terminal
 from launcher.cli.output.array_details import is_array, show_array
 from launcher.cli.output.job_format import gpus, matrix, why
+from launcher.cli.output.shell_words import print_docker_run
 from launcher.cli.output.times import duration
 from launcher.spec.job_spec import JobSpec
 from launcher.spec.plain_fields import PLAIN_FIELDS
-from launcher.wire import AttemptView, JobDetail
+from launcher.wire import AttemptView, DockerCommand, JobDetail
 
 HISTORY = {
     "Granted": "slice granted",
@@ -47,14 +48,20 @@ HISTORY = {
 
 
 @click.command("show", short_help="Show all there is to know of one job.", epilog=JOBS)
+@click.option("--docker", is_flag=True, help="Print the `docker run` that does the same.")
 @output_option
 @click.argument("ref", type=params.JOB, metavar="JOB")
-def command(ref: str, output: str) -> None:
+def command(ref: str, docker: bool, output: str) -> None:
     """Show a job: what was asked, why it waits, its attempts and its history.
 
     An array shows how many of its elements are in which state, and those that failed, run or wait.
+
+    --docker is for one job or one element. What the command cannot do is said on stderr.
     """
     client = connect()
+    if docker:
+        _docker(client.docker_command(ref), output)
+        return
     jobs = client.jobs([ref])
     if is_array(ref, jobs):
         show_array(jobs, output)
@@ -66,6 +73,16 @@ def command(ref: str, output: str) -> None:
         render.print_names([detail.job.ref])
     else:
         _print(detail)
+
+
+def _docker(found: DockerCommand, output: str) -> None:
+    """Print a command, as the words of a shell or as a document."""
+    if output == "json":
+        render.print_json(found)
+        return
+    print_docker_run(found.words)
+    for note in found.notes:
+        terminal.say(f"note: {note}")
 
 
 def _print(detail: JobDetail) -> None:

@@ -19,6 +19,7 @@ from launcher.daemon.api.http.replies import Replies
 from launcher.daemon.api.views.job_counts import Counts
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
 from launcher.daemon.attempts.host_jobs import HostMachine
+from launcher.daemon.attempts.starter import Starter
 from launcher.daemon.attempts.terminals import Terminals
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.audit_log import Audit
@@ -82,6 +83,7 @@ class Context:
     """The id of the container that the daemon runs in."""
     idle_check: IdleCheck
     remember: Callable[[Iterable[tuple[int, JobSpec]]], None]
+    starter: Starter
     log_directory: Path
     accounts: Accounts
     started_at: str

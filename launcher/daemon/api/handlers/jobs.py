@@ -191,7 +191,7 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
     why = explainer.blockers(job) if job.id in context.world.jobs else []
     return wire.JobDetail(
         job=views.job_view(explainer, job, caller, spec.command if spec else None),
-        spec=_shown(spec, job, caller),
+        spec=None if spec is None else shown_spec(spec, job, caller),
         image_id=job.image_id if mine and not job.on_host else None,
         blockers=[views.blocker_view(b, mine=mine) for b in why],
         position=explainer.position(job),
@@ -209,10 +209,8 @@ def _output_gaps(context: Context, job: int, attempts: Sequence[int]) -> dict[in
     }
 
 
-def _shown(spec: wire.JobSpec | None, job: Job, caller: Caller) -> wire.JobSpec | None:
+def shown_spec(spec: wire.JobSpec, job: Job, caller: Caller) -> wire.JobSpec:
     """Return the job's request as the caller may see it: of secrets only the names."""
-    if spec is None:
-        return None
     named = spec.without_contents()
     return named if caller.uid == job.owner.uid else _masked(named)
 
@@ -228,21 +226,32 @@ async def _limits(
 
     None for an ended job, and while its owner's groups are unknown.
     """
-    rules = context.world.rules.policy
     try:
-        person = await context.accounts.person(caller.uid, job.owner, rules.groups)
+        request = await policy_input(context, caller, job, spec)
     except Unavailable:
         return None
-    world = context.world
-    if job.id not in world.jobs:
+    if job.id not in context.world.jobs:
         return None
+    limits = confinement(request)
+    return wire.LimitsView(memory=limits.memory, pids=limits.pids, nofile=limits.nofile)
+
+
+async def policy_input(
+    context: Context, caller: Caller, job: Job, spec: wire.JobSpec
+) -> PolicyInput:
+    """Return the policy's input for a job; without slices its memory is the guaranteed one.
+
+    Raises ``Unavailable`` while its owner's groups are unknown.
+    """
+    rules = context.world.rules.policy
+    person = await context.accounts.person(caller.uid, job.owner, rules.groups)
+    world = context.world
     leased = [lease.slice for lease in world.leases.get(job.id, ())]
-    if leased or job.state is not State.PENDING:
+    if leased or job.state not in (State.PENDING, State.DONE):
         memory = memory_with(world, leased, spec.cpus)
     else:
         memory = memory_for(world, job.need, spec.cpus)
-    limits = confinement(PolicyInput(spec, person, rules, memory))
-    return wire.LimitsView(memory=limits.memory, pids=limits.pids, nofile=limits.nofile)
+    return PolicyInput(spec, person, rules, memory)
 
 
 async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:

@@ -33,7 +33,7 @@ class Ending:
 def killed(docker: Ending) -> bool:
     made = object.__new__(ActionRunners)
     made._containers = cast("Any", docker)
-    made._starter = cast("Any", SimpleNamespace(witness=ExitWitness(blind=True)))
+    made.starter = cast("Any", SimpleNamespace(witness=ExitWitness(blind=True)))
     return made._killed(KillAttempt(1, 1, NAME, "5e"))
 
 
