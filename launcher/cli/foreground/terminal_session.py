@@ -13,6 +13,7 @@ from enum import Enum
 from launcher.cli.foreground.detach_keys import DetachKeys
 from launcher.cli.foreground.screen import Screen
 from launcher.cli.output import terminal
+from launcher.cli.output.escapes import Cleaner
 from launcher.client.terminal import Attached
 from launcher.wire.docker_stream import Demultiplexer
 
@@ -29,7 +30,11 @@ class Ended(Enum):
 
 
 class TerminalSession:
-    """One attached connection. ``sends``: what comes on stdin is sent."""
+    """One attached connection. ``sends``: what comes on stdin is sent.
+
+    A job's terminal is shown as it is. Other output is shown on a terminal without what could
+    steer that.
+    """
 
     def __init__(
         self,
@@ -37,10 +42,9 @@ class TerminalSession:
         *,
         sends: bool,
         keys: DetachKeys | None = None,
-        clean: Callable[[int, bytes], bytes] | None = None,
     ) -> None:
         self._attached, self._connection = attached, attached.connection
-        self._keys, self._clean = keys, clean
+        self._keys, self._cleaner = keys, Cleaner(raw=attached.raw)
         self._sends = sends and attached.writes
         self._reads_keys = sends or keys is not None
         self._streams = None if attached.raw else Demultiplexer()
@@ -133,8 +137,8 @@ class TerminalSession:
         for stream, piece in pieces:
             if self._screen is not None:
                 self._screen.note(piece)
-            shown = piece if self._clean is None else self._clean(stream, piece)
-            terminal.write(2 if stream == 2 else 1, shown)
+            fd = 2 if stream == 2 else 1
+            terminal.write(fd, self._cleaner.clean(fd, piece))
 
 
 @contextlib.contextmanager

@@ -125,6 +125,8 @@ def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
         "secrets": spec.secrets,
         "ulimits": spec.ulimits,
         "tmp": spec.tmp != "disk",
+        "tty": spec.tty,
+        "stdin_open": spec.stdin_open,
         **{field.name: getattr(spec, field.name) for field in PLAIN_FIELDS},
     }
     for field, value in absent.items():

@@ -192,6 +192,15 @@ DESCRIBED: dict[str, dict[str, Any]] = {
         "big-jobs",
         words=NOTHING,
     ),
+    "tty": key(
+        "The container has a terminal; stdout and stderr are one.", BOOLEAN, True, default=False
+    ),
+    "stdin_open": key(
+        "It reads what `launch attach` sends, so it ends when nobody is attached for long.",
+        BOOLEAN,
+        True,
+        default=False,
+    ),
     "stop_grace_period": key("Time between stop signal and kill.", DURATION, "60s", default="10s"),
     "pull_policy": key(
         "When to pull the image.",

@@ -332,6 +332,8 @@ JOB: dict[str, tuple[str, Read]] = {
     "network_mode": ("network_mode", _by("network_mode", names.check_network)),
     "profile": ("policy_profile", _by("profile", names.check_profile)),
     **{each.name: (each.name, _by(each.name, each.check)) for each in PLAIN_FIELDS},
+    "tty": ("tty", lambda node, around: boolean(node, "`tty`")),
+    "stdin_open": ("stdin_open", lambda node, around: boolean(node, "`stdin_open`")),
     "stop_grace_period": (
         "stop_grace_period",
         _by("stop_grace_period", units.parse_duration),

@@ -124,6 +124,8 @@ BODY: dict[str, Callable[[Any], Options]] = {
     "WorkingDir": _named("workdir"),
     "Entrypoint": _entrypoint,
     "Env": _each("env"),
+    "Tty": _is_set("tty"),
+    "OpenStdin": _is_set("interactive"),
     "Healthcheck": lambda check: _is_set("no-healthcheck")(check == {"Test": ["NONE"]}),
 }
 HOST: dict[str, Callable[[Any], Options]] = {
@@ -146,7 +148,7 @@ HOST: dict[str, Callable[[Any], Options]] = {
     "Tmpfs": _tmpfs,
 }
 LEFT_OUT = {
-    "Image", "Cmd", "HostConfig", "Labels", "Tty", "OpenStdin", "AttachStdin",
+    "Image", "Cmd", "HostConfig", "Labels", "AttachStdin", "StdinOnce",
     "AutoRemove", "RestartPolicy", "LogConfig",
 }  # fmt: skip
 """Fields that are words of their own, the defaults of ``docker run``, or the daemon's alone."""
