@@ -1,0 +1,138 @@
+"""The part of the client that waits for jobs and reads their output."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+from launcher import errors, wire
+from launcher.client.base import ClientBase, Ref, job_path
+from launcher.client.decode import decode
+from launcher.client.http import CutStream, must_be_short, query
+
+POLL_SECONDS = 20.0
+_RETRY_SECONDS = 0.1
+
+
+class Following(ClientBase):
+    """Waits for jobs and reads their output, also while the daemon restarts."""
+
+    def wait(self, ref: Ref, timeout: float | None = None) -> wire.JobView:
+        """Return the job when it has its outcome; after ``timeout`` seconds, its state then.
+
+        Waits while the daemon restarts, because its jobs go on, and while it refuses for overload.
+        """
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        patience = _Patience(self)
+        while True:
+            poll = max(0.0, min(POLL_SECONDS, end - time.monotonic()))
+            try:
+                reply = self._transport.json(
+                    "GET", f"{job_path(ref)}/wait?timeout={poll:g}", timeout=poll + self.timeout
+                )
+            except (errors.DaemonUnreachable, errors.RecoveryMode) as error:
+                patience.after(error)
+                continue
+            except errors.TooMany as error:
+                must_be_short(error)
+                if time.monotonic() >= end:
+                    raise
+                continue
+            patience.renew()
+            job = decode(wire.JobView, reply)
+            if job.outcome is not None or time.monotonic() >= end:
+                return job
+
+    def logs(
+        self,
+        ref: Ref,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        attempt: int | None = None,
+        since_ns: int = 0,
+        until_ns: int | None = None,
+    ) -> Iterator[wire.Frame]:
+        """Yield a job's output, frame by frame; with ``follow`` until it ends.
+
+        Limited to output from ``since_ns`` on and before ``until_ns`` (nanoseconds since 1970).
+        """
+        pairs = [("follow", str(int(follow)))]
+        pairs += [("tail", str(tail))] if tail is not None else []
+        pairs += [("attempt", str(attempt))] if attempt is not None else []
+        pairs += [("since_ns", str(since_ns))] if since_ns else []
+        for frame in self._resumed(f"{job_path(ref)}/logs", pairs):
+            if frame.stream == wire.END:
+                return
+            if frame.stream == wire.NOTE or since_ns <= frame.time_ns:
+                if until_ns is not None and frame.time_ns >= until_ns:
+                    return
+                yield frame
+
+    def follow(self, ref: Ref) -> Iterator[wire.Frame]:
+        """Yield a job's changes (EVENT) and output until END, which carries its final view.
+
+        If the daemon goes away, waits for it and resumes after the last received frame of output:
+        nothing is repeated or lost.
+        """
+        return self._resumed(f"{job_path(ref)}/follow", [])
+
+    def _resumed(self, path: str, pairs: list[tuple[str, str]]) -> Iterator[wire.Frame]:
+        """Yield a stream's frames up to END, over as many connections as needed."""
+        patience = _Patience(self)
+        position, seen = "", 0
+        while True:
+            since = [("position", position), ("skip", str(seen))] if position else []
+            again = [pair for pair in pairs if not (position and pair[0] == "tail")]
+            options = query([*again, *since])
+            try:
+                for frame in self._transport.frames(
+                    f"{path}?{options}" if options else path,
+                    timeout=self.timeout,
+                    wakeup=self.wakeup,
+                ):
+                    patience.renew()
+                    if frame.stream == wire.POSITION:
+                        position, seen = frame.data.decode("ascii"), 0
+                        continue
+                    seen += frame.stream not in (wire.EVENT, wire.END)
+                    yield frame
+                    if frame.stream == wire.END:
+                        return
+                raise CutStream("the daemon went away in the middle of a stream")
+            except (errors.DaemonUnreachable, errors.RecoveryMode) as error:
+                patience.after(error)
+            except errors.TooMany as error:
+                must_be_short(error)
+
+
+class _Patience:
+    """Limits the wait for a daemon that answered once and went away."""
+
+    def __init__(self, client: ClientBase) -> None:
+        self._client = client
+        self._until: float | None = None
+        self._answered = False
+
+    def renew(self) -> None:
+        """Record that the daemon answered."""
+        self._until, self._answered = None, True
+
+    def after(self, error: errors.DaemonUnreachable | errors.RecoveryMode) -> None:
+        """Wait a little before the next try, or give up by raising ``error``.
+
+        A daemon in recovery mode is waited for only if it answered before.
+        """
+        if isinstance(error, errors.RecoveryMode) and not self._answered:
+            raise error
+        transport = self._client._transport
+        now = time.monotonic()
+        if transport.socket is None:
+            raise error
+        if self._until is None:
+            self._until = now + self._client.reconnect
+            transport.notice("waiting for the daemon, which does not answer; its jobs go on")
+        if now >= self._until:
+            raise error
+        time.sleep(_RETRY_SECONDS)
