@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import launcher
 from launcher import errors
-from launcher.client.http11 import HttpConnection, ProtocolError
+from launcher.client.http11 import HttpConnection, ProtocolError, Response
 
 if TYPE_CHECKING:
     from launcher.wire import Frame
@@ -86,8 +86,8 @@ class Transport:
         try:
             connection.upload("POST", path, headers, body)
             content = self._all(connection)
-            if not 200 <= connection.status < 300:
-                raise _error(connection, content)
+            if not 200 <= connection.response.status < 300:
+                raise reply_error(connection.response, content)
             return json.loads(content)
         except TimeoutError as error:
             raise self._slow() from error
@@ -122,10 +122,10 @@ class Transport:
             headers["Content-Type"] = "application/json"
         try:
             connection.request(method, path, headers, data)
-            self._version(connection.headers.get(VERSION_HEADER.lower()))
-            if not 200 <= connection.status < 300:
-                raise _error(connection, self._all(connection))
-            if notice := connection.headers.get(NOTICE_HEADER.lower()):
+            self._version(connection.response.headers.get(VERSION_HEADER.lower()))
+            if not 200 <= connection.response.status < 300:
+                raise reply_error(connection.response, self._all(connection))
+            if notice := connection.response.headers.get(NOTICE_HEADER.lower()):
                 self.notice(notice)
         except TimeoutError as error:
             connection.close()
@@ -210,23 +210,22 @@ def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
     )
 
 
-def _error(connection: HttpConnection, body: bytes) -> errors.LauncherError:
+def reply_error(response: Response, body: bytes) -> errors.LauncherError:
+    """Return the error that a reply with another status than 2xx means."""
     try:
         reply = json.loads(body)
         error = errors.from_wire(str(reply["kind"]), str(reply["message"]), reply.get("fix"))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return errors.LauncherError(f"the daemon answered with HTTP status {connection.status}")
+        return errors.LauncherError(f"the daemon answered with HTTP status {response.status}")
     if isinstance(error, errors.TooMany):
-        after = connection.headers.get("retry-after", "")
+        after = response.headers.get("retry-after", "")
         error.retry_after = float(after) if after.isdecimal() else 1.0
     return error
 
 
 def _frames(connection: HttpConnection) -> Iterator[Frame]:
-    """Yield frames as soon as they are whole, whatever pieces they come in."""
-    from launcher.wire.frames import FRAME_HEADER_BYTES, Frame, decode_header
-
-    buffer = bytearray()
+    """Yield frames as soon as they are whole."""
+    frames = FrameBuffer()
     while True:
         try:
             piece = connection.read_some()
@@ -234,6 +233,20 @@ def _frames(connection: HttpConnection) -> Iterator[Frame]:
             raise CutStream("the daemon went away in the middle of a stream") from error
         if not piece:
             return
+        yield from frames.whole(piece)
+
+
+class FrameBuffer:
+    """Makes frames of the pieces in which they arrive."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def whole(self, piece: bytes) -> Iterator[Frame]:
+        """Yield the frames that are whole with this piece."""
+        from launcher.wire.frames import FRAME_HEADER_BYTES, Frame, decode_header
+
+        buffer = self._buffer
         buffer += piece
         at = 0
         while len(buffer) - at >= FRAME_HEADER_BYTES:
