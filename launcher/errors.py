@@ -72,6 +72,18 @@ class NoSuchJob(LauncherError):
     http_status = 404
 
 
+class JobFailed(LauncherError):
+    """The job did not complete."""
+
+    kind = "job-failed"
+    job_id = 0
+    outcome = ""
+    """How it ended: FAILED, CANCELLED, TIMEOUT, OUT_OF_MEMORY, LOST."""
+    job_exit_code: int | None = None
+    last_lines: tuple[str, ...] = ()
+    """The end of its output."""
+
+
 class NotAllowed(LauncherError):
     """You may not do this."""
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
+from launcher.client.base import Ref
 from launcher.client.following import Following
 from launcher.client.jobs import JobRequests
 from launcher.client.machine import MachineRequests
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from launcher.client.handles.job import Job
+    from launcher.client.handles.job_fields import JobFields
+    from launcher.client.handles.results import MapResults
+    from launcher.client.handles.values import Command
     from launcher.client.image import Image
     from launcher.client.layout import Layout
     from launcher.client.queue import Queue
+    from launcher.wire import JobSpec, RegistryAuth
+
+V = TypeVar("V")
 
 
 class Client(JobRequests, Following, MachineRequests):
@@ -21,6 +32,57 @@ class Client(JobRequests, Following, MachineRequests):
     the user's own are tried. ``notice`` receives messages that are not errors: a version
     difference, or a wait for the daemon.
     """
+
+    def run(
+        self,
+        image: str,
+        command: str | Sequence[str] | None = None,
+        *,
+        profile: str | None = None,
+        **fields: Unpack[JobFields],
+    ) -> Job:
+        """Queue one job and return it; ``profile`` is that of its slice, such as ``1g.6gb``.
+
+        The other arguments are the fields of ``JobSpec``. Without a profile and ``gpus`` the job
+        gets no GPU. A command that is one text is split as a shell would. The user's registry
+        credentials are used as ``docker pull`` does.
+        """
+        from launcher.client.handles.job import job_of
+        from launcher.client.handles.specs import job_spec
+
+        spec = job_spec(image, command, profile, fields)
+        return job_of(self, self.submit([spec], credentials_of(spec)), "")
+
+    def map(
+        self,
+        image: str,
+        command: Command[V],
+        values: Iterable[V],
+        *,
+        profile: str | None = None,
+        max_parallel: int | None = None,
+        **fields: Unpack[JobFields],
+    ) -> MapResults[V]:
+        """Queue one array with an element for each value, and return their results as they come.
+
+        ``{}`` in the command is the value; of values that are dicts ``{key}`` is that of a key. Or
+        the command is a function that returns the words for a value. Values are passed exactly:
+        nothing in them is expanded. At most ``max_parallel`` elements run at once.
+        """
+        from launcher.client.handles.results import MapResults
+        from launcher.client.handles.specs import map_spec
+
+        chosen = list(values)
+        if not chosen:
+            return MapResults(self, [], [])
+        spec = map_spec(image, command, chosen, profile, max_parallel, fields)
+        return MapResults(self, chosen, self.submit([spec], credentials_of(spec)))
+
+    def job(self, ref: Ref) -> Job:
+        """Return an existing job or array: by id, name, ``last``, or as an element ``42[0]``."""
+        from launcher.client.handles.job import job_of
+
+        return job_of(self, self.jobs([ref]), str(ref))
 
     @property
     def queue(self) -> Queue:
@@ -42,3 +104,10 @@ class Client(JobRequests, Following, MachineRequests):
         from launcher.client.layout import Layout
 
         return Layout(self._transport.json, self.timeout)
+
+
+def credentials_of(spec: JobSpec) -> dict[str, RegistryAuth]:
+    """Return the user's credentials for the registry of a job's image; often none."""
+    from launcher.client.credentials import credentials_for
+
+    return credentials_for([spec.image] if spec.image else [])

@@ -40,6 +40,10 @@ class ClientBase:
         """The daemon's version; None before the first reply."""
         return self._transport.daemon_version
 
+    def notice(self, text: str) -> None:
+        """Report a message that is not an error to the client's ``notice``."""
+        self._transport.notice(text)
+
     def _get(self, path: str) -> Any:
         return self._transport.json("GET", path, timeout=self.timeout)
 

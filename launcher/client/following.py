@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from launcher import errors, wire
 from launcher.client.base import ClientBase, Ref, job_path
@@ -12,7 +12,9 @@ from launcher.client.decode import decode
 from launcher.client.http import CutStream, must_be_short, query
 
 POLL_SECONDS = 20.0
-_RETRY_SECONDS = 0.1
+RETRY_SECONDS = 0.1
+"""The first pause before another try; each next one is twice as long."""
+LONGEST_RETRY_SECONDS = 0.5
 
 
 class Following(ClientBase):
@@ -24,7 +26,7 @@ class Following(ClientBase):
         Waits while the daemon restarts, because its jobs go on, and while it refuses for overload.
         """
         end = math.inf if timeout is None else time.monotonic() + timeout
-        patience = _Patience(self)
+        patience = Patience(self)
         while True:
             poll = max(0.0, min(POLL_SECONDS, end - time.monotonic()))
             try:
@@ -32,7 +34,7 @@ class Following(ClientBase):
                     "GET", f"{job_path(ref)}/wait?timeout={poll:g}", timeout=poll + self.timeout
                 )
             except (errors.DaemonUnreachable, errors.RecoveryMode) as error:
-                patience.after(error)
+                time.sleep(patience.after(error))
                 continue
             except errors.TooMany as error:
                 must_be_short(error)
@@ -58,11 +60,8 @@ class Following(ClientBase):
 
         Limited to output from ``since_ns`` on and before ``until_ns`` (nanoseconds since 1970).
         """
-        pairs = [("follow", str(int(follow)))]
-        pairs += [("tail", str(tail))] if tail is not None else []
-        pairs += [("attempt", str(attempt))] if attempt is not None else []
-        pairs += [("since_ns", str(since_ns))] if since_ns else []
-        for frame in self._resumed(f"{job_path(ref)}/logs", pairs):
+        stream = OutputStream(ref, "logs", log_query(follow, tail, attempt, since_ns))
+        for frame in self._resumed(stream):
             if frame.stream == wire.END:
                 return
             if frame.stream == wire.NOTE or since_ns <= frame.time_ns:
@@ -76,51 +75,81 @@ class Following(ClientBase):
         If the daemon goes away, waits for it and resumes after the last received frame of output:
         nothing is repeated or lost.
         """
-        return self._resumed(f"{job_path(ref)}/follow", [])
+        return self._resumed(OutputStream(ref, "follow"))
 
-    def _resumed(self, path: str, pairs: list[tuple[str, str]]) -> Iterator[wire.Frame]:
+    def _resumed(self, stream: OutputStream) -> Iterator[wire.Frame]:
         """Yield a stream's frames up to END, over as many connections as needed."""
-        patience = _Patience(self)
-        position, seen = "", 0
+        patience = Patience(self)
         while True:
-            since = [("position", position), ("skip", str(seen))] if position else []
-            again = [pair for pair in pairs if not (position and pair[0] == "tail")]
-            options = query([*again, *since])
             try:
                 for frame in self._transport.frames(
-                    f"{path}?{options}" if options else path,
-                    timeout=self.timeout,
-                    wakeup=self.wakeup,
+                    stream.path(), timeout=self.timeout, wakeup=self.wakeup
                 ):
                     patience.renew()
-                    if frame.stream == wire.POSITION:
-                        position, seen = frame.data.decode("ascii"), 0
-                        continue
-                    seen += frame.stream not in (wire.EVENT, wire.END)
-                    yield frame
+                    if stream.took(frame):
+                        yield frame
                     if frame.stream == wire.END:
                         return
                 raise CutStream("the daemon went away in the middle of a stream")
             except (errors.DaemonUnreachable, errors.RecoveryMode) as error:
-                patience.after(error)
+                time.sleep(patience.after(error))
             except errors.TooMany as error:
                 must_be_short(error)
 
 
-class _Patience:
+def log_query(
+    follow: bool, tail: int | None, attempt: int | None, since_ns: int
+) -> list[tuple[str, str]]:
+    """Return the query of a request for a job's output."""
+    pairs = [("follow", str(int(follow)))]
+    pairs += [("tail", str(tail))] if tail is not None else []
+    pairs += [("attempt", str(attempt))] if attempt is not None else []
+    pairs += [("since_ns", str(since_ns))] if since_ns else []
+    return pairs
+
+
+class OutputStream:
+    """A job's stream of frames (``what``: logs or follow), and how much of it has arrived.
+
+    Another connection goes on there.
+    """
+
+    def __init__(self, ref: Ref, what: str, pairs: Sequence[tuple[str, str]] = ()) -> None:
+        self._path, self._pairs = f"{job_path(ref)}/{what}", pairs
+        self._position, self._seen = "", 0
+
+    def path(self) -> str:
+        """Return the path and query of the next connection."""
+        pairs = list(self._pairs)
+        if self._position:
+            pairs = [pair for pair in pairs if pair[0] != "tail"]
+            pairs += [("position", self._position), ("skip", str(self._seen))]
+        return f"{self._path}?{query(pairs)}" if pairs else self._path
+
+    def took(self, frame: wire.Frame) -> bool:
+        """Note a frame; return whether it is for the caller."""
+        if frame.stream == wire.POSITION:
+            self._position, self._seen = frame.data.decode("ascii"), 0
+            return False
+        self._seen += frame.stream not in (wire.EVENT, wire.END)
+        return True
+
+
+class Patience:
     """Limits the wait for a daemon that answered once and went away."""
 
     def __init__(self, client: ClientBase) -> None:
         self._client = client
         self._until: float | None = None
         self._answered = False
+        self._delay = RETRY_SECONDS
 
     def renew(self) -> None:
         """Record that the daemon answered."""
-        self._until, self._answered = None, True
+        self._until, self._answered, self._delay = None, True, RETRY_SECONDS
 
-    def after(self, error: errors.DaemonUnreachable | errors.RecoveryMode) -> None:
-        """Wait a little before the next try, or give up by raising ``error``.
+    def after(self, error: errors.DaemonUnreachable | errors.RecoveryMode) -> float:
+        """Return after how many seconds to try again, or give up by raising ``error``.
 
         A daemon in recovery mode is waited for only if it answered before.
         """
@@ -135,4 +164,5 @@ class _Patience:
             transport.notice("waiting for the daemon, which does not answer; its jobs go on")
         if now >= self._until:
             raise error
-        time.sleep(_RETRY_SECONDS)
+        delay, self._delay = self._delay, min(2 * self._delay, LONGEST_RETRY_SECONDS)
+        return min(delay, self._until - now)

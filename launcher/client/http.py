@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 VERSION_HEADER = "Launcher-Version"
 NOTICE_HEADER = "Launcher-Notice"
+HEADERS = {VERSION_HEADER: launcher.__version__, "Accept": "application/json"}
 PATIENCE_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 10.0
 """A longer Retry-After is raised as an error at once."""
@@ -82,57 +83,40 @@ class Transport:
     def upload(self, path: str, body: Iterable[bytes], *, timeout: float) -> Any:
         """Return the parsed JSON of an exchange whose body may be of any length."""
         connection = self._connect(timeout)
-        headers = {VERSION_HEADER: launcher.__version__, "Accept": "application/json"}
         try:
-            connection.upload("POST", path, headers, body)
+            connection.upload("POST", path, HEADERS, body)
             content = self._all(connection)
             if not 200 <= connection.response.status < 300:
                 raise reply_error(connection.response, content)
             return json.loads(content)
         except TimeoutError as error:
-            raise self._slow() from error
+            raise self.slow() from error
         except (OSError, ProtocolError) as error:
-            raise CutStream(f"the daemon on {self.socket} went away before it replied") from error
+            raise self.went_away() from error
         finally:
             connection.close()
 
     def _exchange(self, method: str, path: str, body: Any, timeout: float) -> HttpConnection:
         """Return the reply; if refused for overload, wait as the daemon says and retry."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        noticed = False
+        overload = Overload(self)
         while True:
             try:
                 return self._once(method, path, body, timeout)
             except errors.TooMany as refused:
-                must_be_short(refused)
-                wait = refused.retry_after
-                if time.monotonic() + wait > until:
-                    raise
-                if not noticed:
-                    self.notice(f"{refused.message}; waiting")
-                noticed = True
-                time.sleep(wait)
+                time.sleep(overload.after(refused))
 
     def _once(self, method: str, path: str, body: Any, timeout: float) -> HttpConnection:
         connection = self._connect(timeout)
-        headers = {VERSION_HEADER: launcher.__version__, "Accept": "application/json"}
-        data = b""
-        if body is not None:
-            data = json.dumps(body, separators=(",", ":")).encode()
-            headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, path, headers, data)
-            self._version(connection.response.headers.get(VERSION_HEADER.lower()))
-            if not 200 <= connection.response.status < 300:
+            connection.request(*request_of(method, path, body))
+            if not self.accepts(connection.response):
                 raise reply_error(connection.response, self._all(connection))
-            if notice := connection.response.headers.get(NOTICE_HEADER.lower()):
-                self.notice(notice)
         except TimeoutError as error:
             connection.close()
-            raise self._slow() from error
+            raise self.slow() from error
         except (OSError, ProtocolError) as error:
             connection.close()
-            raise CutStream(f"the daemon on {self.socket} went away before it replied") from error
+            raise self.went_away() from error
         except BaseException:
             connection.close()
             raise
@@ -142,11 +126,25 @@ class Transport:
         try:
             return connection.read()
         except TimeoutError as error:
-            raise self._slow() from error
+            raise self.slow() from error
         except (OSError, ProtocolError) as error:
             raise CutStream("the daemon went away in the middle of its reply") from error
 
-    def _slow(self) -> errors.DaemonUnreachable:
+    def accepts(self, response: Response) -> bool:
+        """Note the daemon's version and notice; return whether it did what was requested."""
+        self._version(response.headers.get(VERSION_HEADER.lower()))
+        if not 200 <= response.status < 300:
+            return False
+        if notice := response.headers.get(NOTICE_HEADER.lower()):
+            self.notice(notice)
+        return True
+
+    def went_away(self) -> CutStream:
+        """Return the error of a connection that was closed before the reply."""
+        return CutStream(f"the daemon on {self.socket} went away before it replied")
+
+    def slow(self) -> errors.DaemonUnreachable:
+        """Return the error of a reply that did not come in time."""
         return errors.DaemonUnreachable(
             f"the daemon on {self.socket} did not answer in time",
             fix="`launch status` shows its state; see its log.",
@@ -162,7 +160,7 @@ class Transport:
                 continue
             self.socket = path
             return connection
-        raise _unreachable(failed)
+        raise unreachable(failed)
 
     def _version(self, version: str | None) -> None:
         if version and version != self.daemon_version:
@@ -173,13 +171,41 @@ class Transport:
                 )
 
 
+def request_of(method: str, path: str, body: Any = None) -> tuple[str, str, dict[str, str], bytes]:
+    """Return a request: its method, path, headers, and its body as JSON."""
+    if body is None:
+        return method, path, HEADERS, b""
+    data = json.dumps(body, separators=(",", ":")).encode()
+    return method, path, {**HEADERS, "Content-Type": "application/json"}, data
+
+
+class Overload:
+    """Limits the wait for a daemon that refuses a request for overload."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._until = time.monotonic() + PATIENCE_SECONDS
+        self._noticed = False
+
+    def after(self, refused: errors.TooMany) -> float:
+        """Return after how many seconds to try again, or give up by raising ``refused``."""
+        must_be_short(refused)
+        if time.monotonic() + refused.retry_after > self._until:
+            raise refused
+        if not self._noticed:
+            self._transport.notice(f"{refused.message}; waiting")
+        self._noticed = True
+        return refused.retry_after
+
+
 def must_be_short(refused: errors.TooMany) -> None:
     """Raise a refusal whose Retry-After is too long to wait for."""
     if refused.retry_after > LONGEST_WAIT_SECONDS:
         raise refused
 
 
-def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
+def unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
+    """Return the error of a daemon that answered on none of these sockets."""
     from launcher import last_words
 
     reason = next(filter(None, (last_words.read(path) for path, _ in failed)), None)

@@ -9,6 +9,8 @@ import pytest
 
 from launcher.imageref import LONGEST
 from launcher.jobfile.values import names
+from launcher.spec.command_line import split_command
+from launcher.spec.job_names import default_name
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_what_is_not_allowed_is_refused_with_the_reason(
     ],
 )
 def test_a_job_without_a_name_has_that_of_its_image(image: str, name: str) -> None:
-    assert names.default_name(image) == name
+    assert default_name(image) == name
 
 
 @pytest.mark.parametrize(
@@ -102,13 +104,13 @@ def test_a_program_on_the_machine_gives_its_name(program: str, name: str) -> Non
     ],
 )
 def test_a_command_is_split_as_shlex_splits_it(text: str) -> None:
-    assert names.split_command(text) == shlex.split(text)
+    assert split_command(text) == shlex.split(text)
 
 
 @pytest.mark.parametrize("text", ["echo 'a", 'echo "a', "echo a\\", "'", '"a\\"'])
 def test_a_command_that_does_not_end_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cannot be split into words"):
-        names.split_command(text)
+        split_command(text)
     with pytest.raises(ValueError, match="No "):
         shlex.split(text)
 
