@@ -66,7 +66,8 @@ def failure(view: JobView, last_lines: Sequence[str]) -> JobFailed:
     code = "" if view.exit_code is None else f" with exit code {view.exit_code}"
     why = f": {view.message}" if view.message else ""
     output = "".join(f"\n    {line}" for line in last_lines)
-    error = JobFailed(f"job {view.ref} is {view.word}{code}{why}{output}")
+    end = f"; its output ends with:{output}" if output else ""
+    error = JobFailed(f"job {view.ref} is {view.word}{code}{why}{end}")
     error.job_id, error.outcome, error.job_exit_code = view.id, view.word, view.exit_code
     error.last_lines = tuple(last_lines)
     return error
