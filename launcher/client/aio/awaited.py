@@ -26,11 +26,11 @@ class Twin(Protocol):
     def transport(self) -> AsyncTransport:
         """What sends the requests."""
 
-    def over(self, replies: Replies) -> Any:
+    def over(self, replies: ReplayedTransport) -> Any:
         """Return the synchronous twin, with these replies as its transport."""
 
 
-class Replies:
+class ReplayedTransport:
     """Stands in for a client's ``Transport``: the replies that have come, or ``RequestNeeded``."""
 
     def __init__(self, come: list[Any]) -> None:
@@ -69,7 +69,7 @@ def awaited(
         come: list[Any] = []
         while True:
             try:
-                return method(self.over(Replies(come)), *args, **kwargs)
+                return method(self.over(ReplayedTransport(come)), *args, **kwargs)
             except RequestNeeded as needed:
                 send = needed.send
             try:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Seque
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from launcher import errors, wire
-from launcher.client.aio.awaited import Replies, awaited
+from launcher.client.aio.awaited import ReplayedTransport, awaited
 from launcher.client.aio.job import AsyncJob
 from launcher.client.aio.parts import AsyncImage, AsyncLayout, AsyncQueue
 from launcher.client.aio.results import AsyncMapResults
@@ -52,7 +52,7 @@ class AsyncClient:
         self.transport = AsyncTransport(self.plain._transport)
         self._watcher = Watcher(self)
 
-    def over(self, replies: Replies) -> Client:
+    def over(self, replies: ReplayedTransport) -> Client:
         """Return the synchronous twin, with these replies as its transport."""
         result = copy.copy(self.plain)
         result._transport = cast(Any, replies)

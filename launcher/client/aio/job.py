@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from launcher import wire
-from launcher.client.aio.awaited import Replies, awaited
+from launcher.client.aio.awaited import ReplayedTransport, awaited
 from launcher.client.aio.transport import AsyncTransport
 from launcher.client.handles.job import MOST_OUTPUT, Job
 from launcher.client.handles.outcomes import COMPLETED, LAST_LINES, failure, not_ended
@@ -41,7 +41,7 @@ class AsyncJob:
         """What sends the requests."""
         return self.client.transport
 
-    def over(self, replies: Replies) -> Job:
+    def over(self, replies: ReplayedTransport) -> Job:
         """Return the synchronous twin, with these replies as its transport."""
         return Job(self.client.over(replies), self.id, self._elements)
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from launcher import wire
-from launcher.client.aio.awaited import Replies, awaited
+from launcher.client.aio.awaited import ReplayedTransport, awaited
 from launcher.client.decode import decode
 from launcher.client.image import Image
 from launcher.client.layout import POLL_SECONDS, Layout, is_over, wait_path
@@ -27,7 +27,7 @@ class AsyncPart:
 class AsyncQueue(AsyncPart):
     """The waiting jobs, their order and reasons."""
 
-    def over(self, replies: Replies) -> Queue:
+    def over(self, replies: ReplayedTransport) -> Queue:
         """Return the synchronous twin, with these replies as its transport."""
         return self.client.over(replies).queue
 
@@ -42,7 +42,7 @@ class AsyncQueue(AsyncPart):
 class AsyncImage(AsyncPart):
     """A user's own images."""
 
-    def over(self, replies: Replies) -> Image:
+    def over(self, replies: ReplayedTransport) -> Image:
         """Return the synchronous twin, with these replies as its transport."""
         return self.client.over(replies).image
 
@@ -54,7 +54,7 @@ class AsyncImage(AsyncPart):
 class AsyncLayout(AsyncPart):
     """The layout of the GPUs; changes need an admin."""
 
-    def over(self, replies: Replies) -> Layout:
+    def over(self, replies: ReplayedTransport) -> Layout:
         """Return the synchronous twin, with these replies as its transport."""
         return self.client.over(replies).layout
 

@@ -83,7 +83,10 @@ def test_the_result_of_a_failed_job_is_an_error_with_the_end_of_its_log(
     error = caught.value
     assert (error.job_id, error.outcome, error.job_exit_code) == (12, "FAILED", 3)
     assert error.last_lines == ("no such file", "bye")
-    assert str(error) == "job 12 is FAILED with exit code 3; its output ends with:\n    no such file\n    bye"
+    assert (
+        str(error)
+        == "job 12 is FAILED with exit code 3; its output ends with:\n    no such file\n    bye"
+    )
     assert stub.asked[-1].query == "follow=0&tail=10"
 
 
