@@ -266,20 +266,23 @@ class FrameBuffer:
     """Makes frames of the pieces in which they arrive."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        from launcher.wire import frames
 
-    def whole(self, piece: bytes) -> Iterator[Frame]:
-        """Yield the frames that are whole with this piece."""
-        from launcher.wire.frames import FRAME_HEADER_BYTES, Frame, decode_header
+        self._frames = frames
+        self._rest = b""
 
-        buffer = self._buffer
-        buffer += piece
+    def whole(self, piece: bytes) -> list[Frame]:
+        """Return the frames that are whole with this piece."""
+        frames, header = self._frames, self._frames.FRAME_HEADER_BYTES
+        data = self._rest + piece if self._rest else piece
+        result = []
         at = 0
-        while len(buffer) - at >= FRAME_HEADER_BYTES:
-            stream, time_ns, length = decode_header(bytes(buffer[at : at + FRAME_HEADER_BYTES]))
-            end = at + FRAME_HEADER_BYTES + length
-            if len(buffer) < end:
+        while len(data) - at >= header:
+            stream, time_ns, length = frames.decode_header(data[at : at + header])
+            end = at + header + length
+            if len(data) < end:
                 break
-            yield Frame(stream, time_ns, bytes(buffer[at + FRAME_HEADER_BYTES : end]))
+            result.append(frames.Frame(stream, time_ns, data[at + header : end]))
             at = end
-        del buffer[:at]
+        self._rest = data[at:]
+        return result

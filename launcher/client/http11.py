@@ -65,7 +65,7 @@ class Response:
         """Yield the body in pieces, each as soon as it arrives."""
         length = self.headers.get("content-length", "")
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
-            while size := (yield from self._chunk_size()):
+            while size := _chunk_size((yield from self._line())):
                 yield from self._exactly(size)
                 if (yield from self._line()):
                     raise ProtocolError("a chunk does not end at its length")
@@ -87,13 +87,6 @@ class Response:
             self.headers[name.strip().lower()] = value.strip()
         raise ProtocolError("the response has too many headers")
 
-    def _chunk_size(self) -> Generator[None, None, int]:
-        line = yield from self._line()
-        try:
-            return int(line.partition(b";")[0], 16)
-        except ValueError as error:
-            raise ProtocolError("a chunk has no length") from error
-
     def _exactly(self, left: int) -> Generator[bytes | None, None, None]:
         while left:
             if piece := self._taken(left):
@@ -114,8 +107,16 @@ class Response:
             if self._over or len(self._buffer) > _LINE:
                 raise ProtocolError("the response ends too early")
             yield None
-        line = self._taken(end + 1)
-        return line[:-1].removesuffix(b"\r")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line.removesuffix(b"\r")
+
+
+def _chunk_size(line: bytes) -> int:
+    try:
+        return int(line.partition(b";")[0], 16)
+    except ValueError as error:
+        raise ProtocolError("a chunk has no length") from error
 
 
 class HttpConnection:

@@ -23,10 +23,10 @@ class Twin(Protocol):
     """An asynchronous object that has a synchronous twin."""
 
     @property
-    def transport(self) -> AsyncTransport:
+    def _transport(self) -> AsyncTransport:
         """What sends the requests."""
 
-    def over(self, replies: ReplayedTransport) -> Any:
+    def _over(self, replies: ReplayedTransport) -> Any:
         """Return the synchronous twin, with these replies as its transport."""
 
 
@@ -69,11 +69,11 @@ def awaited(
         come: list[Any] = []
         while True:
             try:
-                return method(self.over(ReplayedTransport(come)), *args, **kwargs)
+                return method(self._over(ReplayedTransport(come)), *args, **kwargs)
             except RequestNeeded as needed:
                 send = needed.send
             try:
-                come.append(await send(self.transport))
+                come.append(await send(self._transport))
             except LauncherError as error:
                 come.append(error)
 

@@ -47,14 +47,24 @@ class AsyncClient:
         notice: Callable[[str], None] | None = None,
         reconnect: float = RECONNECT_SECONDS,
     ) -> None:
-        self.plain = Client(socket, timeout, notice=notice, reconnect=reconnect)
+        self._plain = Client(socket, timeout, notice=notice, reconnect=reconnect)
         """Settings and socket, as those of a synchronous client."""
-        self.transport = AsyncTransport(self.plain._transport)
+        self._transport = AsyncTransport(self._plain._transport)
         self._watcher = Watcher(self)
 
-    def over(self, replies: ReplayedTransport) -> Client:
+    @property
+    def socket(self) -> str | None:
+        """The socket that answered; None before the first reply."""
+        return self._plain.socket
+
+    @property
+    def daemon_version(self) -> str | None:
+        """The daemon's version; None before the first reply."""
+        return self._plain.daemon_version
+
+    def _over(self, replies: ReplayedTransport) -> Client:
         """Return the synchronous twin, with these replies as its transport."""
-        result = copy.copy(self.plain)
+        result = copy.copy(self._plain)
         result._transport = cast(Any, replies)
         return result
 
@@ -107,7 +117,7 @@ class AsyncClient:
     ) -> AsyncJob:
         """Queue one job and return it: see ``Client.run``."""
         spec = job_spec(image, command, profile, fields)
-        return self._job(job_of(self.plain, await self._queued(spec), ""))
+        return self._job(job_of(self._plain, await self._queued(spec), ""))
 
     async def map(
         self,
@@ -128,7 +138,7 @@ class AsyncClient:
 
     async def job(self, ref: Ref) -> AsyncJob:
         """Return an existing job or array: by id, name, ``last``, or as an element ``42[0]``."""
-        return self._job(job_of(self.plain, await self.jobs([ref]), str(ref)))
+        return self._job(job_of(self._plain, await self.jobs([ref]), str(ref)))
 
     async def wait(self, ref: Ref, timeout: float | None = None) -> wire.JobView:
         """Return the job when it has its outcome; after ``timeout`` seconds, its state then.
@@ -142,7 +152,7 @@ class AsyncClient:
         except TimeoutError:
             return (await self.show(job_id)).job
 
-    async def ended(
+    async def _ended(
         self, ids: Collection[int], timeout: float | None = None
     ) -> AsyncIterator[wire.JobView]:
         """Yield jobs as they end; raise ``TimeoutError`` if some have not after ``timeout`` s."""
@@ -180,7 +190,7 @@ class AsyncClient:
 
     async def backup(self) -> AsyncIterator[bytes]:
         """Yield a consistent copy of the daemon's database; raises ``CutStream``."""
-        async for frame in self.transport.frames(
+        async for frame in self._transport.frames(
             "/v1/backup", timeout=BACKUP_SECONDS, method="POST"
         ):
             if frame.stream == wire.END:
@@ -189,10 +199,12 @@ class AsyncClient:
         raise CutStream("the daemon went away in the middle of the copy")
 
     async def _resumed(self, stream: OutputStream) -> AsyncIterator[wire.Frame]:
-        patience = Patience(self.plain)
+        patience = Patience(self._plain)
         while True:
             try:
-                async for frame in self.transport.frames(stream.path(), timeout=self.plain.timeout):
+                async for frame in self._transport.frames(
+                    stream.path(), timeout=self._plain.timeout
+                ):
                     patience.renew()
                     if stream.took(frame):
                         yield frame

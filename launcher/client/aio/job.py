@@ -37,13 +37,13 @@ class AsyncJob:
         return f"{type(self).__name__}({self.id})"
 
     @property
-    def transport(self) -> AsyncTransport:
+    def _transport(self) -> AsyncTransport:
         """What sends the requests."""
-        return self.client.transport
+        return self.client._transport
 
-    def over(self, replies: ReplayedTransport) -> Job:
+    def _over(self, replies: ReplayedTransport) -> Job:
         """Return the synchronous twin, with these replies as its transport."""
-        return Job(self.client.over(replies), self.id, self._elements)
+        return Job(self.client._over(replies), self.id, self._elements)
 
     view = awaited(Job.view)
     cancel = awaited(Job.cancel)
@@ -60,7 +60,7 @@ class AsyncJob:
         if self._elements is None:
             return await self.client.wait(self.id, timeout)
         with contextlib.suppress(TimeoutError):
-            async for _ in self.client.ended(self._elements, timeout):
+            async for _ in self.client._ended(self._elements, timeout):
                 pass
         return await self.view()
 
@@ -85,7 +85,7 @@ class AsyncJob:
         lines = TextLines(source)
         async for frame in self.frames(follow=follow, tail=tail, attempt=attempt):
             if frame.stream == wire.NOTE:
-                self.client.plain.notice(frame.data.decode("utf-8", "replace"))
+                self.client._plain.notice(frame.data.decode("utf-8", "replace"))
             for line in lines.whole(frame):
                 yield line
         for line in lines.rest():

@@ -21,15 +21,15 @@ class AsyncPart:
     """A part of a client."""
 
     def __init__(self, client: AsyncClient) -> None:
-        self.client, self.transport = client, client.transport
+        self.client, self._transport = client, client._transport
 
 
 class AsyncQueue(AsyncPart):
     """The waiting jobs, their order and reasons."""
 
-    def over(self, replies: ReplayedTransport) -> Queue:
+    def _over(self, replies: ReplayedTransport) -> Queue:
         """Return the synchronous twin, with these replies as its transport."""
-        return self.client.over(replies).queue
+        return self.client._over(replies).queue
 
     order = awaited(Queue.order)
     why = awaited(Queue.why)
@@ -42,9 +42,9 @@ class AsyncQueue(AsyncPart):
 class AsyncImage(AsyncPart):
     """A user's own images."""
 
-    def over(self, replies: ReplayedTransport) -> Image:
+    def _over(self, replies: ReplayedTransport) -> Image:
         """Return the synchronous twin, with these replies as its transport."""
-        return self.client.over(replies).image
+        return self.client._over(replies).image
 
     load = awaited(Image.load)
     all = awaited(Image.all)
@@ -54,9 +54,9 @@ class AsyncImage(AsyncPart):
 class AsyncLayout(AsyncPart):
     """The layout of the GPUs; changes need an admin."""
 
-    def over(self, replies: ReplayedTransport) -> Layout:
+    def _over(self, replies: ReplayedTransport) -> Layout:
         """Return the synchronous twin, with these replies as its transport."""
-        return self.client.over(replies).layout
+        return self.client._over(replies).layout
 
     show = awaited(Layout.show)
     profiles = awaited(Layout.profiles)
@@ -75,8 +75,8 @@ class AsyncLayout(AsyncPart):
         end = math.inf if timeout is None else time.monotonic() + timeout
         while True:
             poll = max(0.0, min(POLL_SECONDS, end - time.monotonic()))
-            reply = await self.transport.unlimited(
-                "GET", wait_path(change, poll), timeout=poll + self.client.plain.timeout
+            reply = await self._transport.unlimited(
+                "GET", wait_path(change, poll), timeout=poll + self.client._plain.timeout
             )
             layout_change = decode(wire.LayoutChange, reply)
             if is_over(layout_change) or time.monotonic() >= end:

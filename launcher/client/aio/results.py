@@ -68,7 +68,7 @@ class AsyncMapResults(Generic[V]):
 
     async def _arriving(self, timeout: float | None) -> AsyncIterator[JobView]:
         left = [job_id for job_id in self._values if job_id not in self._views]
-        async for view in self._client.ended(left, timeout):
+        async for view in self._client._ended(left, timeout):
             self._views[view.id] = view
             yield view
 

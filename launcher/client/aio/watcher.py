@@ -74,7 +74,7 @@ class Watcher:
             self._task = None  # it needs a moment to end; a new wait gets a new one
 
     async def _watch(self) -> None:
-        patience = Patience(self._client.plain)
+        patience = Patience(self._client._plain)
         loop = asyncio.get_running_loop()
         while self._waiting:
             self._more.clear()
@@ -142,10 +142,10 @@ class Watcher:
             raise failed
 
     async def _poll(self, job_id: int, seconds: float) -> None:
-        client = self._client.plain
+        client = self._client._plain
         path = f"{job_path(job_id)}/wait?timeout={seconds:g}"
         try:
-            reply = await self._client.transport.unlimited(
+            reply = await self._client._transport.unlimited(
                 "GET", path, timeout=seconds + client.timeout
             )
         except errors.TooMany as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeVar
 
 from launcher.errors import UserError
@@ -35,7 +36,10 @@ def matrix_of(
     (('echo', '${word_1}'), [{'word_1': 'x'}, {'word_1': 'xx'}])
     """
     if callable(command):
-        return _of_words([_list_of(command(value)) for value in values])
+        return _of_words(
+            [_list_of(command(value), "what the function returns") for value in values]
+        )
+    words = _list_of(command, "the command")
     if isinstance(values[0], Mapping):
         matrix = [_combination(value, values[0]) for value in values]
         placeholders = {f"{{{key}}}": key for key in matrix[0]}
@@ -43,12 +47,12 @@ def matrix_of(
         matrix = [{ONLY_KEY: text(value)} for value in values]
         placeholders = {"{}": ONLY_KEY}
     pattern = re.compile("|".join(map(re.escape, placeholders)))
-    if not any(map(pattern.search, command)):
+    if not any(map(pattern.search, words)):
         raise UserError(
             f"map: the command has no placeholder for its values: {' or '.join(placeholders)}",
             fix=_FUNCTION,
         )
-    return tuple(_template(word, pattern, placeholders) for word in command), matrix
+    return tuple(_template(word, pattern, placeholders) for word in words), matrix
 
 
 def literal(words: str, keys: Collection[str]) -> str:
@@ -68,10 +72,10 @@ def text(value: object) -> str:
     >>> text("a b"), text(3), text(0.1)
     ('a b', '3', '0.1')
     """
-    if isinstance(value, str | int | float):
+    if isinstance(value, str | Real):  # NumPy's numbers are registered as Real
         return str(value)
     raise UserError(
-        f"map: a value is str, int, float, or a dict of them, not {type(value).__name__}",
+        f"map: a value is a str, a number, or a dict of them, not {type(value).__name__}",
         fix=_FUNCTION,
     )
 
@@ -126,7 +130,7 @@ def _of_words(commands: Sequence[list[str]]) -> tuple[tuple[str, ...], Matrix]:
     return tuple(command), [{f"word_{at}": words[at] for at in varying} for words in commands]
 
 
-def _list_of(words: Sequence[str]) -> list[str]:
+def _list_of(words: Sequence[str], what: str) -> list[str]:
     if isinstance(words, str) or not all(isinstance(word, str) for word in words):
-        raise UserError("map: the function must return a list of str, the words of the command")
+        raise UserError(f"map: {what} must be a list of str, the words of a command")
     return list(words)

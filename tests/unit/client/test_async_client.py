@@ -62,6 +62,10 @@ def test_it_has_every_method_of_the_client_with_the_same_arguments(part: str | N
         assert public(twin)[name].__doc__, name
 
 
+def test_it_has_no_other_methods() -> None:
+    assert public(AsyncClient).keys() == public(Client).keys() - {"notice"}
+
+
 def test_the_methods_that_are_requests_are_coroutines() -> None:
     assert inspect.iscoroutinefunction(AsyncClient.status)
     assert AsyncClient.jobs.__doc__ == Client.jobs.__doc__
@@ -173,7 +177,7 @@ def test_a_slow_daemon_is_an_error_after_the_timeout(stub: StubDaemon, queue: St
     async def scenario() -> None:
         client = AsyncClient(stub.path, timeout=0.05)
         with pytest.raises(errors.DaemonUnreachable, match="did not answer in time"):
-            await client.transport.json("GET", "/v1/jobs/3/wait?timeout=1", timeout=0.05)
+            await client._transport.json("GET", "/v1/jobs/3/wait?timeout=1", timeout=0.05)
 
     asyncio.run(scenario())
 

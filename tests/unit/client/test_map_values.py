@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -31,6 +32,10 @@ def test_each_value_is_in_its_place_of_the_command() -> None:
         ("train", "--lr=1", "1"),
         ("train", "--lr=x", "x"),
     ]
+
+
+def test_numbers_of_other_libraries_are_numbers() -> None:
+    assert commands("echo {}", [Fraction(1, 2), True]) == [("echo", "1/2"), ("echo", "True")]
 
 
 def test_a_dict_gives_a_value_for_each_of_its_keys() -> None:
@@ -103,8 +108,9 @@ REFUSED: list[tuple[Any, list[Any], dict[str, Any], str]] = [
     ("echo {}", [{}], {}, "an empty dict"),
     (["sh", "-c", "echo ${}"], [1], {}, "could mean a variable of a shell"),
     (["sh", "-c", "echo ${lr}"], [{"lr": 1}], {}, "could mean a variable of a shell"),
-    (lambda value: "echo", [1], {}, "must return a list of str"),
-    (lambda value: ["echo", value], [1], {}, "must return a list of str"),
+    (["echo", "{}", 1], [1], {}, "the command must be a list of str"),
+    (lambda value: "echo", [1], {}, "the function returns must be a list of str"),
+    (lambda value: ["echo", value], [1], {}, "the function returns must be a list of str"),
     (lambda value: ["echo"] * value, [1, 3], {}, "commands of 1 and of 3 words"),
     ("echo '{}", [1], {}, "No closing quotation"),
     ("echo {}", [1], {"array": ArrayRequest(indices=[1])}, "omit `array`"),
