@@ -33,7 +33,7 @@ V = TypeVar("V")
 
 
 class AsyncClient:
-    """A connection to the daemon, for the tasks of one event loop.
+    """A connection to the daemon, for the tasks of one event loop at a time.
 
     The arguments are those of ``Client``. A cancelled call closes its connection at once. At most
     16 requests and 64 streams are open at once, others wait in turn; all waits share one.

@@ -38,13 +38,21 @@ class AsyncTransport:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._requests = asyncio.Semaphore(MOST_REQUESTS)
-        self._streams = asyncio.Semaphore(MOST_STREAMS)
+        self._turns: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore, asyncio.Semaphore] | None
+        self._turns = None
 
     async def json(self, method: str, path: str, body: Any = None, *, timeout: float) -> Any:
         """Return the parsed JSON of one exchange; ``timeout`` (seconds) is for each wait."""
-        async with self._requests:
+        async with self._semaphores()[0]:
             return await self.unlimited(method, path, body, timeout=timeout)
+
+    def _semaphores(self) -> tuple[asyncio.Semaphore, asyncio.Semaphore]:
+        """Return those of requests and streams; another event loop gets new ones."""
+        loop = asyncio.get_running_loop()
+        if self._turns is None or self._turns[0] is not loop:
+            requests, streams = asyncio.Semaphore(MOST_REQUESTS), asyncio.Semaphore(MOST_STREAMS)
+            self._turns = loop, requests, streams
+        return self._turns[1:]
 
     async def unlimited(self, method: str, path: str, body: Any = None, *, timeout: float) -> Any:
         """As ``json``, also while ``MOST_REQUESTS`` are under way."""
@@ -59,7 +67,7 @@ class AsyncTransport:
         self, path: str, *, timeout: float, method: str = "GET"
     ) -> AsyncIterator[Frame]:
         """Yield the frames of one stream; a stream that is cut raises ``CutStream``."""
-        async with self._streams:
+        async with self._semaphores()[1]:
             with closing(await self._reply(method, path, None, timeout)) as connection:
                 connection.timeout = None
                 frames = FrameBuffer()
@@ -69,7 +77,7 @@ class AsyncTransport:
 
     async def upload(self, path: str, body: Iterable[bytes], *, timeout: float) -> Any:
         """Return the parsed JSON of an exchange whose body may be of any length."""
-        async with self._requests:
+        async with self._semaphores()[0]:
             with closing(_Connection(await self._connect(), timeout, self._transport)) as reply:
                 await reply.upload(path, body)
                 text = await reply.read()

@@ -55,12 +55,16 @@ class Watcher:
                     future.exception()  # else asyncio reports that no task has seen it
 
     def _future(self, job_id: int) -> asyncio.Future[JobView]:
-        future: asyncio.Future[JobView] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if self._task is not None and self._task.get_loop() is not loop:
+            self._waiting, self._known, self._task = {}, set(), None
+        if self._task is None or self._task.done():
+            self._more = asyncio.Event()
+            self._task = loop.create_task(self._watch())
+        future: asyncio.Future[JobView] = loop.create_future()
         self._waiting.setdefault(job_id, set()).add(future)
         future.add_done_callback(partial(self._left, job_id))
         self._more.set()
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._watch())
         return future
 
     def _left(self, job_id: int, future: asyncio.Future[JobView]) -> None:

@@ -1,4 +1,4 @@
-"""Names, images, users and command lines: what is allowed in them, and why.
+"""Names, images and users: what is allowed in them, and why.
 
 Every function raises ``ValueError`` with a message for people.
 """

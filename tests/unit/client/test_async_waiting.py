@@ -180,6 +180,30 @@ def test_a_wait_after_the_last_one_was_cancelled_works(stub: StubDaemon, queue: 
     asyncio.run(scenario())
 
 
+def test_a_client_may_be_used_in_one_event_loop_after_another(
+    stub: StubDaemon, queue: StubQueue
+) -> None:
+    queue.add([1, 2])
+    client = AsyncClient(stub.path)
+
+    async def left_waiting() -> None:
+        waits = [asyncio.create_task(client.wait(1)) for _ in range(3)]
+        await until(lambda: queue.waiting, "the daemon is asked")
+        await asyncio.gather(*(client.show(1) for _ in range(50)))
+        assert not any(wait.done() for wait in waits)
+
+    async def ended() -> None:
+        wait, other = asyncio.create_task(client.wait(1)), asyncio.create_task(client.wait(2))
+        await asyncio.gather(*(client.show(1) for _ in range(50)))
+        queue.end(1)
+        assert (await wait).id == 1
+        queue.end(2)
+        await other
+
+    asyncio.run(left_waiting())
+    asyncio.run(ended())
+
+
 def test_a_map_yields_results_in_order_and_as_they_end(stub: StubDaemon, queue: StubQueue) -> None:
     queue.add([21, 22, 23], array=20)
     stub.on("POST", "/v1/jobs", Json(list(queue.jobs.values()), 201))
