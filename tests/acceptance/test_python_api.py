@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from launcher import AsyncClient, Client, errors
 from launcher.wire import ArrayRequest
 from tests.acceptance.shell import Shell
 from tests.conftest import MakeDaemon
-from tests.support.daemon import BUSYBOX, DaemonProcess
+from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
 from tests.support.wait import wait_until
 
 SPEC = "A30:1g.6gb*4"
@@ -40,6 +40,10 @@ def sockets() -> int:
     """How many sockets this process has open."""
     links = [fd.readlink() for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()]
     return sum(str(link).startswith("socket:") for link in links)
+
+
+async def _lines(lines: AsyncIterator[str]) -> list[str]:
+    return [line async for line in lines]
 
 
 def test_a_job_runs_and_its_lines_are_followed(client: Client) -> None:
@@ -165,6 +169,24 @@ def test_many_tasks_wait_over_one_connection(
     assert took < 60
 
 
+def test_a_users_waits_and_streams_stay_within_the_limits(shared: DaemonProcess) -> None:
+    notices: list[str] = []
+
+    async def scenario() -> None:
+        here = AsyncClient(str(shared.socket), notice=notices.append)
+        results = await here.map(BUSYBOX, "true {}", range(WAITS), hold=True)
+        waits = [asyncio.create_task(job.wait()) for job in results.jobs]
+        job = await here.run(BUSYBOX, "echo hello")
+        logs = await asyncio.gather(*(_lines(job.logs(follow=True)) for _ in range(200)))
+        assert logs == [["hello"]] * 200
+        await results.cancel()
+        assert {view.outcome for view in await asyncio.gather(*waits)} == {"CANCELLED"}
+
+    with as_user(4321):
+        asyncio.run(scenario())
+    assert notices == []
+
+
 def test_waits_and_maps_outlive_a_restart_of_the_daemon(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon().start()
     client = Client(str(daemon.socket))
@@ -180,15 +202,12 @@ def test_waits_and_maps_outlive_a_restart_of_the_daemon(make_daemon: MakeDaemon)
         waits = [asyncio.create_task(here.wait(job.id)) for job in results.jobs]
         lines = (await here.job(results.jobs[0].id)).logs(follow=True)
         assert await anext(lines) == "1"
-        rest = asyncio.create_task(_all(lines))
+        rest = asyncio.create_task(_lines(lines))
         await asyncio.to_thread(daemon.kill)
         await asyncio.to_thread(daemon.start)
         results.cancel()
         assert {view.outcome for view in await asyncio.gather(*waits)} == {"CANCELLED"}
         assert await rest == []
-
-    async def _all(lines: object) -> list[str]:
-        return [line async for line in lines]  # type: ignore[attr-defined]
 
     asyncio.run(scenario())
     waiter.join(30)

@@ -69,6 +69,7 @@ def failure(view: JobView, last_lines: Sequence[str]) -> JobFailed:
     end = f"; its output ends with:{output}" if output else ""
     error = JobFailed(f"job {view.ref} is {view.word}{code}{why}{end}")
     error.job_id, error.outcome, error.job_exit_code = view.id, view.word, view.exit_code
+    error.exit_code = error.exit_code if view.exit_code is None else view.exit_code
     error.last_lines = tuple(last_lines)
     return error
 

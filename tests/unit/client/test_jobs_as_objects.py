@@ -82,6 +82,7 @@ def test_the_result_of_a_failed_job_is_an_error_with_the_end_of_its_log(
         Job(client, 12).result()
     error = caught.value
     assert (error.job_id, error.outcome, error.job_exit_code) == (12, "FAILED", 3)
+    assert error.exit_code == 3
     assert error.last_lines == ("no such file", "bye")
     assert (
         str(error)
