@@ -35,6 +35,7 @@ lint: $(STAMP) ## Check format, style, types, imports and generated documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy jobs/python
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m tests.lint_project
 

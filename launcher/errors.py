@@ -14,7 +14,7 @@ class LauncherError(Exception):
     """Something failed in the launcher."""
 
     kind: ClassVar[str] = "error"
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str | None = None, *, fix: str | None = None) -> None:
@@ -70,6 +70,19 @@ class NoSuchJob(LauncherError):
 
     kind = "no-such-job"
     http_status = 404
+
+
+class JobFailed(LauncherError):
+    """The job did not complete."""
+
+    kind = "job-failed"
+    job_id = 0
+    outcome = ""
+    """How it ended: FAILED, CANCELLED, TIMEOUT, OUT_OF_MEMORY, LOST."""
+    job_exit_code: int | None = None
+    """The exit code of its command, None if it has none; then ``exit_code`` is 1."""
+    last_lines: tuple[str, ...] = ()
+    """The end of its output."""
 
 
 class NotAllowed(LauncherError):

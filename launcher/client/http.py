@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import launcher
 from launcher import errors
-from launcher.client.http11 import HttpConnection, ProtocolError
+from launcher.client.http11 import HttpConnection, ProtocolError, Response
 
 if TYPE_CHECKING:
     from launcher.wire import Frame
 
 VERSION_HEADER = "Launcher-Version"
 NOTICE_HEADER = "Launcher-Notice"
+HEADERS = {VERSION_HEADER: launcher.__version__, "Accept": "application/json"}
 PATIENCE_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 10.0
 """A longer Retry-After is raised as an error at once."""
@@ -86,57 +87,40 @@ class Transport:
     def upload(self, path: str, body: Iterable[bytes], *, timeout: float) -> Any:
         """Return the parsed JSON of an exchange whose body may be of any length."""
         connection = self._connect(timeout)
-        headers = {VERSION_HEADER: launcher.__version__, "Accept": "application/json"}
         try:
-            connection.upload("POST", path, headers, body)
+            connection.upload("POST", path, HEADERS, body)
             content = self._all(connection)
-            if not 200 <= connection.status < 300:
-                raise _error(connection, content)
+            if not 200 <= connection.response.status < 300:
+                raise reply_error(connection.response, content)
             return json.loads(content)
         except TimeoutError as error:
-            raise self._slow() from error
+            raise self.slow() from error
         except (OSError, ProtocolError) as error:
-            raise CutStream(f"the daemon on {self.socket} went away before it replied") from error
+            raise self.went_away() from error
         finally:
             connection.close()
 
     def _exchange(self, method: str, path: str, body: Any, timeout: float) -> HttpConnection:
         """Return the reply; if refused for overload, wait as the daemon says and retry."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        noticed = False
+        overload = Overload(self)
         while True:
             try:
                 return self._once(method, path, body, timeout)
             except errors.TooMany as refused:
-                must_be_short(refused)
-                wait = refused.retry_after
-                if time.monotonic() + wait > until:
-                    raise
-                if not noticed:
-                    self.notice(f"{refused.message}; waiting")
-                noticed = True
-                time.sleep(wait)
+                time.sleep(overload.after(refused))
 
     def _once(self, method: str, path: str, body: Any, timeout: float) -> HttpConnection:
         connection = self._connect(timeout)
-        headers = {VERSION_HEADER: launcher.__version__, "Accept": "application/json"}
-        data = b""
-        if body is not None:
-            data = json.dumps(body, separators=(",", ":")).encode()
-            headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, path, headers, data)
-            self._version(connection.headers.get(VERSION_HEADER.lower()))
-            if not 200 <= connection.status < 300:
-                raise _error(connection, self._all(connection))
-            if notice := connection.headers.get(NOTICE_HEADER.lower()):
-                self.notice(notice)
+            connection.request(*request_of(method, path, body))
+            if not self.accepts(connection.response):
+                raise reply_error(connection.response, self._all(connection))
         except TimeoutError as error:
             connection.close()
-            raise self._slow() from error
+            raise self.slow() from error
         except (OSError, ProtocolError) as error:
             connection.close()
-            raise CutStream(f"the daemon on {self.socket} went away before it replied") from error
+            raise self.went_away() from error
         except BaseException:
             connection.close()
             raise
@@ -146,11 +130,25 @@ class Transport:
         try:
             return connection.read()
         except TimeoutError as error:
-            raise self._slow() from error
+            raise self.slow() from error
         except (OSError, ProtocolError) as error:
             raise CutStream("the daemon went away in the middle of its reply") from error
 
-    def _slow(self) -> errors.DaemonUnreachable:
+    def accepts(self, response: Response) -> bool:
+        """Note the daemon's version and notice; return whether it did what was requested."""
+        self._version(response.headers.get(VERSION_HEADER.lower()))
+        if not 200 <= response.status < 300:
+            return False
+        if notice := response.headers.get(NOTICE_HEADER.lower()):
+            self.notice(notice)
+        return True
+
+    def went_away(self) -> CutStream:
+        """Return the error of a connection that was closed before the reply."""
+        return CutStream(f"the daemon on {self.socket} went away before it replied")
+
+    def slow(self) -> errors.DaemonUnreachable:
+        """Return the error of a reply that did not come in time."""
         return errors.DaemonUnreachable(
             f"the daemon on {self.socket} did not answer in time",
             fix="`launch status` shows its state; see its log.",
@@ -166,7 +164,7 @@ class Transport:
                 continue
             self.socket = path
             return connection
-        raise _unreachable(failed)
+        raise unreachable(failed)
 
     def _version(self, version: str | None) -> None:
         if version and version != self.daemon_version:
@@ -177,13 +175,41 @@ class Transport:
                 )
 
 
+def request_of(method: str, path: str, body: Any = None) -> tuple[str, str, dict[str, str], bytes]:
+    """Return a request: its method, path, headers, and its body as JSON."""
+    if body is None:
+        return method, path, HEADERS, b""
+    data = json.dumps(body, separators=(",", ":")).encode()
+    return method, path, {**HEADERS, "Content-Type": "application/json"}, data
+
+
+class Overload:
+    """Limits the wait for a daemon that refuses a request for overload."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._until = time.monotonic() + PATIENCE_SECONDS
+        self._noticed = False
+
+    def after(self, refused: errors.TooMany) -> float:
+        """Return after how many seconds to try again, or give up by raising ``refused``."""
+        must_be_short(refused)
+        if time.monotonic() + refused.retry_after > self._until:
+            raise refused
+        if not self._noticed:
+            self._transport.notice(f"{refused.message}; waiting")
+        self._noticed = True
+        return refused.retry_after
+
+
 def must_be_short(refused: errors.TooMany) -> None:
     """Raise a refusal whose Retry-After is too long to wait for."""
     if refused.retry_after > LONGEST_WAIT_SECONDS:
         raise refused
 
 
-def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
+def unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
+    """Return the error of a daemon that answered on none of these sockets."""
     from launcher import last_words
 
     reason = next(filter(None, (last_words.read(path) for path, _ in failed)), None)
@@ -214,23 +240,22 @@ def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
     )
 
 
-def _error(connection: HttpConnection, body: bytes) -> errors.LauncherError:
+def reply_error(response: Response, body: bytes) -> errors.LauncherError:
+    """Return the error that a reply with another status than 2xx means."""
     try:
         reply = json.loads(body)
         error = errors.from_wire(str(reply["kind"]), str(reply["message"]), reply.get("fix"))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return errors.LauncherError(f"the daemon answered with HTTP status {connection.status}")
+        return errors.LauncherError(f"the daemon answered with HTTP status {response.status}")
     if isinstance(error, errors.TooMany):
-        after = connection.headers.get("retry-after", "")
+        after = response.headers.get("retry-after", "")
         error.retry_after = float(after) if after.isdecimal() else 1.0
     return error
 
 
 def _frames(connection: HttpConnection) -> Iterator[Frame]:
-    """Yield frames as soon as they are whole, whatever pieces they come in."""
-    from launcher.wire.frames import FRAME_HEADER_BYTES, Frame, decode_header
-
-    buffer = bytearray()
+    """Yield frames as soon as they are whole."""
+    frames = FrameBuffer()
     while True:
         try:
             piece = connection.read_some()
@@ -238,13 +263,30 @@ def _frames(connection: HttpConnection) -> Iterator[Frame]:
             raise CutStream("the daemon went away in the middle of a stream") from error
         if not piece:
             return
-        buffer += piece
+        yield from frames.whole(piece)
+
+
+class FrameBuffer:
+    """Makes frames of the pieces in which they arrive."""
+
+    def __init__(self) -> None:
+        from launcher.wire import frames
+
+        self._frames = frames
+        self._rest = b""
+
+    def whole(self, piece: bytes) -> list[Frame]:
+        """Return the frames that are whole with this piece."""
+        frames, header = self._frames, self._frames.FRAME_HEADER_BYTES
+        data = self._rest + piece if self._rest else piece
+        result = []
         at = 0
-        while len(buffer) - at >= FRAME_HEADER_BYTES:
-            stream, time_ns, length = decode_header(bytes(buffer[at : at + FRAME_HEADER_BYTES]))
-            end = at + FRAME_HEADER_BYTES + length
-            if len(buffer) < end:
+        while len(data) - at >= header:
+            stream, time_ns, length = frames.decode_header(data[at : at + header])
+            end = at + header + length
+            if len(data) < end:
                 break
-            yield Frame(stream, time_ns, bytes(buffer[at + FRAME_HEADER_BYTES : end]))
+            result.append(frames.Frame(stream, time_ns, data[at + header : end]))
             at = end
-        del buffer[:at]
+        self._rest = data[at:]
+        return result

@@ -51,12 +51,9 @@ class Layout:
             poll = (
                 POLL_SECONDS if end is None else max(0.0, min(POLL_SECONDS, end - time.monotonic()))
             )
-            path = f"/v1/layout/changes/{change}/wait?timeout={poll:g}"
-            layout_change = decode(
-                wire.LayoutChange, self._request("GET", path, timeout=poll + self._timeout)
-            )
-            over = layout_change.result is not None or layout_change.state == "pending"
-            if over or (end is not None and time.monotonic() >= end):
+            reply = self._request("GET", wait_path(change, poll), timeout=poll + self._timeout)
+            layout_change = decode(wire.LayoutChange, reply)
+            if is_over(layout_change) or (end is not None and time.monotonic() >= end):
                 return layout_change
 
     def cancel(self, change: int) -> wire.LayoutChange:
@@ -89,3 +86,13 @@ class Layout:
         """Drain a slice or GPU, or undrain it (None); return the slices concerned."""
         reply = self._post(f"/v1/slices/{quote(ref)}/drain", {"reason": reason})
         return decode_list(wire.SliceView, reply)
+
+
+def wait_path(change: int, seconds: float) -> str:
+    """Return the path of a request that waits for a change for at most ``seconds``."""
+    return f"/v1/layout/changes/{change}/wait?timeout={seconds:g}"
+
+
+def is_over(change: wire.LayoutChange) -> bool:
+    """Whether nothing more happens to a change now."""
+    return change.result is not None or change.state == "pending"

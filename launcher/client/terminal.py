@@ -80,7 +80,7 @@ class Terminal:
 
     def _attached(self, path: str, body: object) -> Attached:
         exchange = self._transport.exchange("POST", path, body, timeout=self._timeout)
-        headers = exchange.headers
+        headers = exchange.response.headers
         connection, early = exchange.detach()
         return Attached(
             connection,

@@ -1,9 +1,14 @@
-"""Every file of jobs/ is submitted and completes; its images are stand-ins made of busybox."""
+"""Every file of jobs/ is submitted and completes, every script of jobs/python runs.
+
+Their images are stand-ins made of busybox.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +24,7 @@ from tests.support.images import import_image, remove_image
 SPEC = MIXED
 JOBS = Path(__file__).parents[2] / "jobs"
 FILES = sorted(path.name for path in JOBS.glob("*.yaml"))
+SCRIPTS = sorted(path.name for path in (JOBS / "python").glob("*.py"))
 UUID = r"MIG-[0-9a-f-]{36}"
 
 PROGRAMS = {
@@ -50,6 +56,13 @@ PRINTS = {
     "two-slices.yaml": rf"a worker for ({UUID})\na worker for (?!\1){UUID}\n",
 }
 """What each example prints. A new example belongs here."""
+
+SCRIPTS_PRINT = {
+    "asyncio_pipeline.py": r"2 layers: evaluated model-2\n4 layers: evaluated model-4\n"
+    r"8 layers: FAILED\n",
+    "run.py": rf"hello from slice {UUID}\njob \d+ ended with exit code 1: ls: /missing: .*\n",
+    "sweep.py": r"6 of 6 completed; the best is 0\.23 with \{'lr': 0\.03, 'seed': 2\}\n",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -91,3 +104,18 @@ def test_the_example_completes_and_prints_what_it_should(
     assert set(re.findall(UUID, printed)) <= set(job.slices)
     if name == "train-with-mounts.yaml":
         assert (tmp_path / "results" / "model").read_text() == "from the data\n"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_script_runs_and_prints_what_it_should(launch: Shell, name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", str(JOBS / "python" / name)],
+        env=launch.environment,
+        cwd=launch.directory,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(SCRIPTS_PRINT[name], done.stdout), done.stdout

@@ -1,4 +1,4 @@
-"""The manual: every command of the tutorial works as it is written, and `launch help` shows it."""
+"""The manual: every command of the tutorial and every script works, and `launch help` shows it."""
 
 from __future__ import annotations
 
@@ -64,8 +64,9 @@ def run(launch: Shell, command: str) -> None:
     assert done.returncode == 0, (command, done.stdout, done.stderr)
 
 
-def test_every_command_of_the_tutorial_works_in_its_order(launch: Shell) -> None:
-    for kind, body in blocks(page("tutorial"), "console", "yaml", "python"):
+@pytest.mark.parametrize("topic", ["tutorial", "python"])
+def test_every_command_of_the_page_works_in_its_order(launch: Shell, topic: str) -> None:
+    for kind, body in blocks(page(topic), "console", "yaml", "python"):
         if kind == "yaml":
             name = re.match(r"# (\S+\.yaml)\n", body)
             assert name is not None, body

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from launcher.cli.foreground.detach_keys import DetachKeys
-from launcher.cli.foreground.terminal_session import Ended, TerminalSession
+from launcher.cli.foreground.terminal_session import SessionEnd, TerminalSession
 from launcher.cli.output import terminal
 from launcher.cli.output.exit_codes import EXIT_NEVER_RAN
 from launcher.client import Client
@@ -41,7 +41,7 @@ def execute(
 
     detach = DetachKeys(keys) if tty else None
     session = TerminalSession(attached, sends=stdin, keys=detach)
-    if session.run(resize if tty else None) is Ended.DETACHED:
+    if session.run(resize if tty else None) is SessionEnd.DETACHED:
         terminal.say(f"detached: the command goes on in job {ref}")
         return 0
     return _exit_code(client, ref, command)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from launcher.cli.foreground.detach_keys import DetachKeys
 from launcher.cli.foreground.following import Narrator, end_status
 from launcher.cli.foreground.interrupts import Interrupts
-from launcher.cli.foreground.terminal_session import Ended, TerminalSession
+from launcher.cli.foreground.terminal_session import SessionEnd, TerminalSession
 from launcher.cli.output import terminal
 from launcher.cli.output.escapes import Cleaner
 from launcher.cli.output.exit_codes import exit_status
@@ -59,7 +59,7 @@ def attach_again(client: Client, ref: str, keys: bytes, *, take: bool, watch: bo
     if sends and spec.tty and not os.isatty(0):
         raise UserError("stdin is not a terminal", fix="Give --watch to see its output alone.")
     stay = Stay(client, job.id, keys, sends=sends, redraws=spec.tty, take=take, watch=watch)
-    if stay.attend() is Ended.DETACHED:
+    if stay.attend() is SessionEnd.DETACHED:
         tell_left(job.id)
         return 0
     return exit_status(client.wait(job.id))
@@ -100,7 +100,7 @@ def _until_ended(
         if view.started_at is not None and view.attempt > seen and view.state != "STARTING":
             seen = view.attempt
             narrator.close()
-            if stay.attend() is Ended.DETACHED:
+            if stay.attend() is SessionEnd.DETACHED:
                 return None
         if frame.stream == END:
             return view
@@ -124,7 +124,7 @@ class Stay:
         self._client, self._job, self._keys = client, job, keys
         self._sends, self._redraws, self._take, self._watch = sends, redraws, take, watch
 
-    def attend(self) -> Ended:
+    def attend(self) -> SessionEnd:
         """Stay until the attempt has ended, or until the keys that detach."""
         while True:
             try:
@@ -133,7 +133,7 @@ class Stay:
                 )
             except StaleRequest:  # it has ended before: all of its output is in its log
                 self._print_log()
-                return Ended.STREAM
+                return SessionEnd.STREAM
             if not attached.writes and self._sends and not self._watch:
                 terminal.say(
                     f"another client writes to job {self._job}: you watch"
@@ -142,10 +142,10 @@ class Stay:
             keys = DetachKeys(self._keys) if attached.raw else None
             session = TerminalSession(attached, sends=self._sends and not self._watch, keys=keys)
             resize = self._resize if attached.raw and attached.writes else None
-            if session.run(resize) is Ended.DETACHED:
-                return Ended.DETACHED
+            if session.run(resize) is SessionEnd.DETACHED:
+                return SessionEnd.DETACHED
             if self._client.wait(self._job, SETTLE_SECONDS).state != "RUNNING":
-                return Ended.STREAM
+                return SessionEnd.STREAM
             terminal.say(f"the connection to job {self._job} broke; attaching again")
             self._redraws = True
 

@@ -21,7 +21,7 @@ _PIECE = 1 << 16
 Resize = Callable[[int, int], None]
 
 
-class Ended(Enum):
+class SessionEnd(Enum):
     """How a session ended."""
 
     #: The stream ended: the command did, or the connection broke.
@@ -52,7 +52,7 @@ class TerminalSession:
         self._input_over = False
         self._screen: Screen | None = None
 
-    def run(self, resize: Resize | None = None) -> Ended:
+    def run(self, resize: Resize | None = None) -> SessionEnd:
         """Stay until the stream ends, or until the keys that detach.
 
         ``resize`` is told the size of this terminal, now and whenever it changes.
@@ -67,15 +67,15 @@ class TerminalSession:
             self._show(self._attached.early)
             return self._move()
 
-    def _move(self) -> Ended:
+    def _move(self) -> SessionEnd:
         poll = select.poll()
         while True:
             self._await(poll)
             ready = dict(poll.poll())
             if 0 in ready and self._read_input():
-                return Ended.DETACHED
+                return SessionEnd.DETACHED
             if self._connection.fileno() in ready and self._exchange():
-                return Ended.STREAM
+                return SessionEnd.STREAM
 
     def _await(self, poll: select.poll) -> None:
         wants = select.POLLIN | (select.POLLOUT if self._pending else 0)

@@ -13,6 +13,7 @@ from launcher.cli.output import terminal
 from launcher.jobfile.values import environment, gpu_spec, units, volumes
 from launcher.jobfile.values import names as words
 from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_names import default_name
 from launcher.spec.job_spec import JobSpec, Mount
 from launcher.spec.plain_fields import PLAIN_FIELDS
 
@@ -28,7 +29,7 @@ def build(flags: Mapping[str, Any]) -> JobSpec:
     image, command, gpus = flags["image"], list(flags["words"]), gpus_of(flags)
     optional = {**_resources(flags), **_schedule(flags, gpus)}
     return JobSpec(
-        name=flags["name"] or words.default_name(image),
+        name=flags["name"] or default_name(image),
         image=image,
         command=tuple(command) or None,
         gpus=gpus,

@@ -17,6 +17,7 @@ from launcher.jobfile.values import names as words
 from launcher.jobfile.values import volumes
 from launcher.jobfile.values.nodes import SMALLER, Items, Mapping, Node, Scalar
 from launcher.jobfile.values.scalars import SeveralErrors, entries, parsed, unknown
+from launcher.spec.job_names import default_name
 from launcher.spec.job_spec import JobSpec
 
 MAX_JOBS = 5_000
@@ -154,7 +155,7 @@ class _Job:
             own.setdefault("image", "")
             own.setdefault("working_dir", str(self.around.base.absolute()))
             own.setdefault("name", name or words.name_of_program(own["command"][0]))
-        own.setdefault("name", name or words.default_name(own["image"]))
+        own.setdefault("name", name or default_name(own["image"]))
         return JobSpec(**own, array=together.array_request(self.fields))
 
     def _read_job(self, node: Node, *, named: bool) -> None:

@@ -34,6 +34,7 @@ from launcher.jobfile.values.waiting import parse_begin
 from launcher.jobfile.variables import env_files
 from launcher.jobfile.variables.dotenv import EnvFileError
 from launcher.jobfile.variables.notices import Notices
+from launcher.spec.command_line import split_command
 from launcher.spec.job_spec import Mount, Ulimit
 from launcher.spec.plain_fields import PLAIN_FIELDS
 
@@ -79,7 +80,7 @@ def read_command(node: Node, label: str) -> tuple[str, ...]:
     if isinstance(node, Items):
         result = [string(item, f"a word of {label}") for item in node.items]
     else:
-        result = parsed(node, label, names.split_command)
+        result = parsed(node, label, split_command)
     if not result:
         raise node.error(f"{label} is empty: leave it out to run the image's own")
     return tuple(result)

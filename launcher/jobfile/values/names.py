@@ -1,4 +1,4 @@
-"""Names, images, users and command lines: what is allowed in them, and why.
+"""Names, images and users: what is allowed in them, and why.
 
 Every function raises ``ValueError`` with a message for people.
 """
@@ -8,15 +8,8 @@ from __future__ import annotations
 import re
 
 from launcher import imageref
+from launcher.spec.job_names import LIKE_A_REFERENCE, NAME, default_name
 
-_BETWEEN = " \t\r\n"
-_GAP = re.compile(f"[{_BETWEEN}]*")
-# No group is possessive: those match wrongly up to Python 3.11.4 (CPython gh-106052).
-_WORD = re.compile(rf"""(?:[^{_BETWEEN}'"\\]++|'[^']*'|"(?:[^"\\]++|\\.)*"|\\.)+""", re.DOTALL)
-_QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]++|\\.)*)"|\\(.)""", re.DOTALL)
-_ESCAPED = re.compile(r"""\\(["\\])""")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}", re.ASCII)
-_LIKE_A_REFERENCE = re.compile(r"\d+(?:-\d+)?|last", re.ASCII)
 _USER = re.compile(
     r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63}(?::[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63})?", re.ASCII
 )
@@ -26,7 +19,7 @@ _PROFILE = re.compile(r"[a-z][a-z0-9._-]{0,62}", re.ASCII)
 
 def is_name(text: str) -> bool:
     """Whether a text is made of what a job's name is made of."""
-    return _NAME.fullmatch(text) is not None
+    return NAME.fullmatch(text) is not None
 
 
 def check_name(text: str) -> str:
@@ -36,7 +29,7 @@ def check_name(text: str) -> str:
             f"'{text[:80]}' is not a valid job name: use up to 63 letters, digits, '.', '_', '-',"
             " the first neither '.' nor '-'"
         )
-    if _LIKE_A_REFERENCE.fullmatch(text):
+    if LIKE_A_REFERENCE.fullmatch(text):
         raise ValueError(f"'{text}' cannot be a job's name: it reads like a job id")
     return text
 
@@ -56,18 +49,6 @@ def check_image(text: str) -> str:
             f"'{text[:120]}' is not a valid image: its repository must be in lower case"
         )
     raise ValueError(f"'{text[:120]}' is not a valid image: write [registry/]name[:tag][@digest]")
-
-
-def default_name(image: str) -> str:
-    """Return the name of a job that has none: the last part of its image's repository.
-
-    >>> default_name("nvcr.io/nvidia/pytorch:25.01-py3")
-    'pytorch'
-    """
-    if imageref.is_id(image):
-        return "job"
-    name = re.sub(r"[^a-z0-9._-]", "-", imageref.last_name(image).lower())[:63]
-    return name if _NAME.fullmatch(name) and not _LIKE_A_REFERENCE.fullmatch(name) else "job"
 
 
 def name_of_program(program: str) -> str:
@@ -109,27 +90,3 @@ def check_container_path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"'{text[:120]}' must be an absolute path in the container")
     return text
-
-
-def split_command(text: str) -> list[str]:
-    """Return the words of a command line, split as a shell would, with nothing expanded.
-
-    As ``shlex.split`` does, which takes a third of a second for as much as a job file can hold.
-    """
-    words = []
-    at = _GAP.match(text).end()  # type: ignore[union-attr]
-    while at < len(text):
-        match = _WORD.match(text, at)
-        end = at if match is None else match.end()
-        if match is None or (end < len(text) and text[end] not in _BETWEEN):
-            raise ValueError("this command cannot be split into words: No closing quotation")
-        words.append(_QUOTED.sub(_unquoted, match.group()))
-        at = _GAP.match(text, end).end()  # type: ignore[union-attr]
-    return words
-
-
-def _unquoted(match: re.Match[str]) -> str:
-    single, double, escaped = match.groups()
-    if double is not None:
-        return _ESCAPED.sub(r"\1", double)
-    return str(escaped if single is None else single)

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import socketserver
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,15 @@ class StubDaemon(socketserver.ThreadingUnixStreamServer):
         self.path = str(path)
         self.asked: list[Asked] = []
         self.version = launcher.__version__
+        self.refuse = False
+        """Closes each connection without a reply, as a daemon that is killed does."""
+        self.open = 0
+        self.most_open = 0
+        """Requests under way, and how many there were at most."""
+        self._counting = threading.Lock()
         self._replies: dict[tuple[str, str], list[Reply]] = {}
+        self.otherwise: Callable[[Asked], Reply | None] = lambda _: None
+        """Answers what ``on`` has no answer for; called in the thread of the request."""
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
@@ -73,10 +81,22 @@ class StubDaemon(socketserver.ThreadingUnixStreamServer):
     def reply_to(self, asked: Asked) -> Reply:
         self.asked.append(asked)
         queue = self._replies.get((asked.method, asked.path))
+        if not queue and (reply := self.otherwise(asked)) is not None:
+            return reply
         if not queue:
             message = f"the stub has no answer for {asked.method} {asked.path}"
             return Json({"kind": "error", "message": message}, 404)
         return queue.pop(0) if len(queue) > 1 else queue[0]
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count a request while it is served."""
+        with self._counting:
+            self.open += 1
+            self.most_open = max(self.open, self.most_open)
+        yield
+        with self._counting:
+            self.open -= 1
 
     def stop(self) -> None:
         self.shutdown()
@@ -109,10 +129,12 @@ class _Handler(BaseHTTPRequestHandler):
         data = self.rfile.read(length)
         path, _, query = self.path.partition("?")
         body = json.loads(data) if data else None
-        reply = self.server.reply_to(Asked(method, path, query, dict(self.headers), body))
         self.close_connection = True
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._answer(reply)
+        with self.server.counted():
+            reply = self.server.reply_to(Asked(method, path, query, dict(self.headers), body))
+            if not self.server.refuse:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self._answer(reply)
 
     def _answer(self, reply: Reply) -> None:
         if isinstance(reply, Raw):

@@ -13,14 +13,15 @@ import click
 from launcher.cli.input import params
 from launcher.cli.output import terminal
 from launcher.errors import UserError
-from launcher.jobfile.values import gpu_spec, names
+from launcher.jobfile.values import gpu_spec
+from launcher.spec.command_line import split_command
 
 NO_LIMIT = "none"
 STDOUT = "-"
 
 
 def _command(text: str) -> str:
-    names.split_command(text)
+    split_command(text)
     if "\0" in text:
         raise ValueError("this text holds a character that no program can be given")
     return text
@@ -121,7 +122,7 @@ def _text(answers: dict[str, str | None], file: str) -> str:
     time_limit = answers["time"]
     job = FirstJob(
         image=answers["image"] or "",
-        command=names.split_command(answers["command"] or ""),
+        command=split_command(answers["command"] or ""),
         gpus=answers["gpus"] or "none",
         time_limit=None if (time_limit or NO_LIMIT).strip().lower() == NO_LIMIT else time_limit,
     )

@@ -1,0 +1,98 @@
+"""The part of the client about the daemon, the machine, and what they store."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+
+from launcher import wire
+from launcher.client.base import ClientBase
+from launcher.client.decode import decode, decode_list
+from launcher.client.http import CutStream, query
+
+REPAIR_SECONDS = 180.0
+MOST_ROUNDS = 1000
+"""In this many rounds of a few seconds a daemon deletes some million jobs."""
+BACKUP_SECONDS = 600.0
+"""The daemon copies its database before it sends the first byte."""
+
+
+class MachineRequests(ClientBase):
+    """The daemon's health, its machine, and what it stores."""
+
+    def status(self) -> wire.Status:
+        """Return the daemon's health."""
+        return decode(wire.Status, self._get("/v1/status"))
+
+    def login(self, registry: str, auth: wire.RegistryAuth) -> wire.LoginReply:
+        """Give the daemon credentials for a registry; the daemon checks them with the registry."""
+        request = wire.LoginRequest(registry=registry, auth=auth)
+        return decode(wire.LoginReply, self._post("/v1/login", dataclasses.asdict(request)))
+
+    def publish(self, images: Sequence[str] | None) -> list[wire.ImageView]:
+        """Publish these images to all users; None: all images without a known owner."""
+        request = wire.PublishRequest(images=None if images is None else list(images))
+        reply = self._post("/v1/images/publish", dataclasses.asdict(request))
+        return decode_list(wire.ImageView, reply)
+
+    def slices(self) -> list[wire.SliceView]:
+        """Return every slice of the machine and its use."""
+        return decode_list(wire.SliceView, self._get("/v1/slices"))
+
+    def prune(
+        self, *, older_than: float | None = None, logs: bool = False, dry_run: bool = False
+    ) -> wire.PruneReply:
+        """Delete old jobs of the caller, or only their logs; for an admin, of all users.
+
+        ``older_than`` is in seconds; None: the limits in ``[history]`` of launcher.toml.
+        """
+        request = wire.PruneRequest(older_than=older_than, logs=logs, dry_run=dry_run)
+        jobs = 0
+        for _ in range(MOST_ROUNDS):  # the daemon deletes a batch per request
+            reply = decode(wire.PruneReply, self._post("/v1/prune", dataclasses.asdict(request)))
+            jobs += reply.jobs
+            if not reply.more:
+                break
+        return dataclasses.replace(reply, jobs=jobs)
+
+    def disk(self) -> list[wire.UserDisk]:
+        """Return the disk space of the caller's jobs and cache; for an admin, of all users."""
+        return decode_list(wire.UserDisk, self._get("/v1/disk"))
+
+    def clear_cache(self, user: str | None = None) -> wire.ClearCacheReply:
+        """Empty the ~/.cache of the caller's jobs; as an admin also that of another user."""
+        reply = self._post("/v1/cache/clear", {"user": user})
+        return decode(wire.ClearCacheReply, reply)
+
+    def backup(self) -> Iterator[bytes]:
+        """Yield a consistent copy of the daemon's database; raises ``CutStream``."""
+        for frame in self._transport.frames("/v1/backup", timeout=BACKUP_SECONDS, method="POST"):
+            if frame.stream == wire.END:
+                return
+            yield frame.data
+        raise CutStream("the daemon went away in the middle of the copy")
+
+    def audit(
+        self, *, user: str | None = None, since: float | None = None, limit: int = 100
+    ) -> list[wire.AuditView]:
+        """Return the last lines of the audit log, newest last; ``since`` is an age in seconds."""
+        pairs = [("most", str(limit))]
+        pairs += [("user", user)] if user is not None else []
+        pairs += [("since", str(math.ceil(since)))] if since is not None else []
+        return decode_list(wire.AuditView, self._get(f"/v1/audit?{query(pairs)}"))
+
+    def doctor(self) -> list[wire.Check]:
+        """Return the daemon's checks of itself, Docker and the GPUs."""
+        return decode_list(wire.Check, self._get("/v1/doctor"))
+
+    def doctor_fix(self) -> list[wire.Check]:
+        """Make the daemon's harmless repairs; return them, then its checks."""
+        timeout = max(self.timeout, REPAIR_SECONDS)
+        return decode_list(
+            wire.Check, self._transport.json("POST", "/v1/doctor/fix", timeout=timeout)
+        )
+
+    def stop(self, *, drain: bool = False) -> wire.Status:
+        """Stop the daemon; its jobs go on. With ``drain`` it stops once no job runs."""
+        return decode(wire.Status, self._post("/v1/stop?drain=1" if drain else "/v1/stop"))
