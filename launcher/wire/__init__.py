@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from launcher.wire.detail import LimitsView as LimitsView
     from launcher.wire.detail import RetryJobs as RetryJobs
     from launcher.wire.detail import SignalRequest as SignalRequest
+    from launcher.wire.detail import TerminalView as TerminalView
     from launcher.wire.disk import ClearCacheReply as ClearCacheReply
     from launcher.wire.disk import ClearCacheRequest as ClearCacheRequest
     from launcher.wire.disk import JobDisk as JobDisk
@@ -104,7 +105,7 @@ _HOMES = {
     "wire.jobs": "RegistryAuth SubmitRequest",
     "wire.shown": "ArrayView JobView QueueHead ref_of",
     "wire.detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView "
-    "LimitsView JobDetail DockerCommand",
+    "LimitsView JobDetail DockerCommand TerminalView",
     "wire.layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest "
     "PlaceView LayoutPlan LayoutChange DrainRequest RestoreRequest SavedGpu SavedLayout "
     "SaveRequest",

@@ -95,6 +95,19 @@ class LimitsView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TerminalView:
+    """Who is attached to a running interactive job: whether one ``writes``, and how many there are.
+
+    It ends when nobody has used it for ``limit`` seconds; ``idle`` are those that have passed.
+    """
+
+    writes: bool
+    clients: int
+    idle: float
+    limit: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobDetail:
     """What ``show`` prints: the job, its whole spec, its attempts, its history, its blockers.
 
@@ -111,6 +124,7 @@ class JobDetail:
     events: list[EventView]
     limits: LimitsView | None = None
     policy_version: int | None = None
+    terminal: TerminalView | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

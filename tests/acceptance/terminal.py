@@ -57,6 +57,10 @@ class Terminal:
         """Press keys."""
         os.write(self._ours, keys.encode())
 
+    def resize(self, rows: int, columns: int) -> None:
+        """Give it another size."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
     def end(self, seconds: float = 60.0) -> tuple[int, str]:
         """Wait for its end; returns its exit status and all that was shown."""
         wait_until(lambda: (self.shown, not self._open)[1], seconds, "the terminal is closed")

@@ -16,7 +16,7 @@ from launcher.cli.output.shell_words import print_docker_run
 from launcher.cli.output.times import duration
 from launcher.spec.job_spec import JobSpec
 from launcher.spec.plain_fields import PLAIN_FIELDS
-from launcher.wire import AttemptView, DockerCommand, JobDetail
+from launcher.wire import AttemptView, DockerCommand, JobDetail, TerminalView
 
 HISTORY = {
     "Granted": "slice granted",
@@ -136,8 +136,21 @@ def _job_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("started", job.started_at),
         ("ended", job.ended_at),
         ("container", job.container_id),
+        ("terminal", _terminal(detail.terminal)),
         ("policy", None if detail.policy_version is None else f"version {detail.policy_version}"),
     ]
+
+
+def _terminal(terminal: TerminalView | None) -> str | None:
+    """Return who is attached, and when the job ends if nobody uses it."""
+    if terminal is None:
+        return None
+    watch = terminal.clients - terminal.writes
+    parts = ["one client writes" if terminal.writes else "nobody writes"]
+    parts += [f"{watch} watch"] if watch else []
+    left = max(0.0, terminal.limit - terminal.idle)
+    limit = duration(terminal.limit)
+    return f"{', '.join(parts)}; ends when unused for {limit}, in {duration(left)}"
 
 
 def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
@@ -165,6 +178,8 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         *((each.name, getattr(spec, each.name)) for each in PLAIN_FIELDS),
         ("network", spec.network_mode),
         ("policy profile", spec.policy_profile),
+        ("tty", "yes" if spec.tty else None),
+        ("interactive", "yes" if spec.stdin_open else None),
         ("grace", duration(spec.stop_grace_period)),
         ("pull", None if on_host else spec.pull_policy),
         ("runtime", "host, in the foreground" if spec.foreground else "host" if on_host else None),

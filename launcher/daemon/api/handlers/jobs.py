@@ -20,6 +20,7 @@ from launcher.core.scheduling.scheduler import QueueWalk
 from launcher.daemon.api.handlers.context import AT_A_TIME, Context
 from launcher.daemon.api.views import job_views as views
 from launcher.daemon.api.views.array_views import array_view
+from launcher.daemon.attempts.terminals import TerminalPlace
 from launcher.daemon.loop import clock, loop_lag
 from launcher.daemon.requests.array_elements import Commands
 from launcher.daemon.requests.selection import Selection, selection
@@ -199,7 +200,22 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
         events=[wire.EventView(at=clock.rfc3339(at), event=e, detail=d) for at, e, d in history],
         limits=await _limits(context, caller, job, spec) if spec else None,
         policy_version=job.policy_version if mine else None,
+        terminal=await _terminal(context, caller, job) if mine else None,
     )
+
+
+async def _terminal(context: Context, caller: Caller, job: Job) -> wire.TerminalView | None:
+    """Return who is attached to a running interactive job."""
+    attempt = context.world.attempts.get(job.id)
+    if not job.interactive or job.state is not State.RUNNING or context.terminals is None:
+        return None
+    place = TerminalPlace.of(job, attempt.container_name if attempt else None)
+    session = await context.users.run(caller.uid, context.terminals.clients, place)
+    if session is None:
+        return None
+    writes, clients, idle = session
+    limit = context.world.rules.interactive.idle
+    return wire.TerminalView(writes=writes, clients=clients, idle=idle, limit=limit)
 
 
 def _output_gaps(context: Context, job: int, attempts: Sequence[int]) -> dict[int, int]:

@@ -1,0 +1,75 @@
+"""What is typed until the keys that detach, and what a job has switched on in this terminal."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pty
+import termios
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launcher.cli.foreground.detach_keys import DetachKeys
+from launcher.cli.foreground.screen import Screen
+from launcher.cli.input.detach_keys import parse
+
+KEYS = st.text("abp", min_size=1, max_size=4).map(str.encode)
+TYPED = st.text("abpx", max_size=30).map(str.encode)
+
+
+@given(keys=KEYS, typed=TYPED, cuts=st.lists(st.integers(0, 30), max_size=5))
+def test_the_keys_are_found_however_they_come(keys: bytes, typed: bytes, cuts: list[int]) -> None:
+    places = sorted({0, *(cut for cut in cuts if cut < len(typed)), len(typed)})
+    pieces = [typed[a:b] for a, b in itertools.pairwise(places)]
+    finder, passed, detached = DetachKeys(keys), b"", False
+    for piece in pieces:
+        some, detached = finder.feed(piece)
+        passed += some
+        if detached:
+            break
+    at = typed.find(keys)
+    assert detached == (at >= 0)
+    if detached:
+        assert passed == typed[:at]
+    else:
+        held = len(typed) - len(passed)
+        assert passed == typed[: len(passed)]
+        assert keys.startswith(typed[len(typed) - held :])
+        assert held < len(keys)
+
+
+@pytest.mark.parametrize("text", ["", "ctrl-", "ctrl-ab", "ab", "ctrl-p,", "é", "ctrl-é", "ctrl-1"])
+def test_what_is_no_key_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a key"):
+        parse(text)
+
+
+def test_modes_that_a_job_has_left_on_are_switched_off() -> None:
+    ours, theirs = pty.openpty()
+    try:
+        before = termios.tcgetattr(theirs)
+        with Screen(theirs, theirs) as screen:
+            assert not termios.tcgetattr(theirs)[3] & termios.ECHO
+            shown = b"a\x1b[?1049h\x1b[?25lb\x1b[?1000;2004h\x1b[?2004l\x1b[?9999h\x1b[2J"
+            for at in range(len(shown)):
+                screen.note(shown[at : at + 1])
+        assert termios.tcgetattr(theirs) == before
+        assert os.read(ours, 1000) == b"\x1b[?1000l\x1b[?25h\x1b[?1049l\x1b[0m"
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_screen_that_a_job_left_as_it_was_gets_nothing() -> None:
+    ours, theirs = pty.openpty()
+    try:
+        with Screen(theirs, theirs) as screen:
+            screen.note(b"plain \x1b[31mred\x1b[0m \x1b[?25l\x1b[?25h")
+        os.set_blocking(ours, False)
+        with pytest.raises(BlockingIOError):
+            os.read(ours, 10)
+    finally:
+        os.close(ours)
+        os.close(theirs)
