@@ -72,7 +72,9 @@ def _examples(name: str, hint: Any) -> list[str]:
         return ['"/path"']
     if name == "groups":
         return ['["name"]']
-    return ['"name"'] if str in get_args(hint) else ['"64g"', '"24h"', '"host"', "8"]
+    return (
+        ['"name"'] if str in get_args(hint) else ['"20000-20099"', '"64g"', '"24h"', '"host"', "8"]
+    )
 
 
 def _written(value: Any) -> list[str]:

@@ -32,6 +32,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Work in a running job": {
         "attach": "Go back to the terminal of a running job.",
         "exec": "Run a further command in a running job.",
+        "port": "Say how to reach the ports of a running job.",
         "shell": "Open a shell on a slice of its own.",
     },
     "Look after jobs": {

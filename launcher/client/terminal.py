@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from launcher import wire
-from launcher.client.decode import decode
+from launcher.client.decode import decode, decode_list
 from launcher.client.http import Transport, query, quote
 from launcher.wire.terminal import COMMAND_HEADER, RAW_TYPE, ROLE_HEADER, WRITES
 
@@ -69,6 +69,11 @@ class Terminal:
         path = f"{_job(ref)}/exec?{query([('command', command)])}"
         reply = self._transport.json("GET", path, timeout=self._timeout)
         return decode(wire.CommandView, reply)
+
+    def ports(self, ref: int | str) -> list[wire.PortView]:
+        """Return where the ports of a running job are."""
+        path = f"{_job(ref)}/ports"
+        return decode_list(wire.PortView, self._transport.json("GET", path, timeout=self._timeout))
 
     def resize(
         self, ref: int | str, rows: int, columns: int, *, command: str | None = None

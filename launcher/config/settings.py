@@ -25,6 +25,7 @@ from launcher.core.policy.settings import (
     Policy,
     PolicyProfile,
     PolicyTable,
+    PortsTable,
     ProfileName,
     QueueTable,
     Quota,
@@ -117,10 +118,14 @@ class Keys:
     pins_directory: Annotated[str, Also("LAUNCHER_PINS_DIRECTORY")] = "/run/launcher/pins"
     #: where jobs' HOME, /tmp and caches are; root's alone; default: homes in state_dir
     homes_directory: Annotated[str | None, Also("LAUNCHER_HOMES_DIRECTORY")] = None
+    #: where the sockets are that lead to ports of jobs; default: ports beside the daemon's socket
+    ports_directory: Annotated[str | None, Also("LAUNCHER_PORTS_DIRECTORY")] = None
     #: where the helper for mounts listens; default: a daemon of root starts its own
     pins_socket: Annotated[str | None, Also("LAUNCHER_PINS_SOCKET")] = None
     #: where the output keeper listens; default: the daemon starts its own
     output_socket: Annotated[str | None, Also("LAUNCHER_OUTPUT_SOCKET")] = None
+    #: where the forwarder of ports listens; default: the daemon starts its own
+    ports_socket: Annotated[str | None, Also("LAUNCHER_PORTS_SOCKET")] = None
     #: where the helper for host jobs listens; default: the daemon starts its own
     host_socket: Annotated[str | None, Also("LAUNCHER_HOST_SOCKET")] = None
     kernel_exit_status: bool = True  #: ask the kernel for exit codes (Linux 6.15 and later)
@@ -135,6 +140,7 @@ class LauncherToml(Keys):
 
     queue: QueueTable = field(default_factory=QueueTable)
     interactive: InteractiveTable = field(default_factory=InteractiveTable)
+    ports: PortsTable = field(default_factory=PortsTable)
     fair_share: FairShare = field(default_factory=FairShare)
     quota: QuotaTable = field(default_factory=QuotaTable)  #: of each user
     policy: PolicyTable = field(default_factory=PolicyTable)
@@ -149,6 +155,7 @@ class LauncherToml(Keys):
         return Settings(
             **_of(QueueTable, self.queue),
             interactive=self.interactive,
+            ports=self.ports,
             fair_share=self.fair_share,
             user_quota=Quota(**_of(Quota, self.quota)),
             user_quotas=self.quota.users,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from launcher import passed_fds
 from launcher.config.settings import Config
+from launcher.daemon.access.job_ports import JobPorts
+from launcher.daemon.access.terminals import Terminals
 from launcher.daemon.attempts import host_jobs
 from launcher.daemon.attempts.exit_witness import ExitWitness
-from launcher.daemon.attempts.terminals import Terminals
 from launcher.daemon.loop.sd_notify import Notifier
 from launcher.daemon.mounts import mounts
 from launcher.daemon.mounts.homes import Homes, homes_of
@@ -21,6 +23,7 @@ from launcher.engine.logs import Logs
 from launcher.gpu import Events, GpuReader
 from launcher.mount_helper import Pins
 from launcher.output.keeper_client import OutputKeeper
+from launcher.ports.client import PortForwarder
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Outside:
     witness: ExitWitness = field(default_factory=lambda: ExitWitness(blind=True))
     host: host_jobs.HostMachine | None = None
     terminals: Terminals | None = None
+    ports: JobPorts | None = None
 
     @classmethod
     def of(cls, config: Config) -> Outside:
@@ -57,6 +61,9 @@ class Outside:
         image_files = ImageFiles(connection, engine[1])
         homes = homes_of(config, pins)
         terminals = Terminals(keeper, ContainerTerminals(connection), config.state_dir / "logs")
+        directory = Path(config.ports_directory or config.socket.parent / "ports")
+        forwarder = PortForwarder(config.state_dir, directory, config.ports_socket)
         return cls(
-            *engine, gpu, pins, image_files, homes, Events(gpu), keeper, witness, host, terminals
-        )
+            *engine, gpu, pins, image_files, homes, Events(gpu), keeper, witness, host, terminals,
+            JobPorts(forwarder, engine[0]),
+        )  # fmt: skip

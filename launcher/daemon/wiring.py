@@ -15,6 +15,8 @@ from launcher.core.messages.actions import Action
 from launcher.core.messages.changes import Changes
 from launcher.core.model.job import Owner
 from launcher.core.recovery.reconcile import resume
+from launcher.daemon.access.job_ports import watch_ports
+from launcher.daemon.access.terminals import watch_terminals
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.api.http.replies import Replies
@@ -25,7 +27,6 @@ from launcher.daemon.attempts.foreground_turns import ForegroundTurns
 from launcher.daemon.attempts.slice_check import SliceCheck
 from launcher.daemon.attempts.start_journal import StartJournal
 from launcher.daemon.attempts.starter import Starter
-from launcher.daemon.attempts.terminals import watch_terminals
 from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
 from launcher.daemon.doctor.nvml import unfit
 from launcher.daemon.loop import clock, slowness
@@ -188,10 +189,11 @@ class Daemon:
             "retention": self.retention.run(),
             "homes": self.home_keeper.run(),
         }
+        loop, seconds = (lambda: self.event_loop), self.config.sweep_seconds
         if (terminals := self.outside.terminals) is not None:
-            works["terminals"] = watch_terminals(
-                terminals, lambda: self.event_loop, self.config.sweep_seconds
-            )
+            works["terminals"] = watch_terminals(terminals, loop, seconds)
+        if (ports := self.outside.ports) is not None:
+            works["ports"] = watch_ports(ports, loop, seconds)
         if unknown:
             works["groups"] = self.accounts.learn_all(lambda: self.event_loop.world.groups, unknown)
         return [asyncio.create_task(work, name=name) for name, work in works.items()]
@@ -287,6 +289,7 @@ class Daemon:
             directories=Directories(self.outside.image_files.config, self._runc_fixed),
             job_homes=JobHomes(self.outside.homes, self.outside.image_files.facts),
             capture=self.capture,
+            ports=self.outside.ports,
             witness=self.outside.witness,
         )
         return ActionRunners(
@@ -362,6 +365,7 @@ class Daemon:
             retention=self.retention,
             home_keeper=self.home_keeper,
             terminals=self.outside.terminals,
+            ports=self.outside.ports,
             users=self.runners.pools.requests,
         )
 

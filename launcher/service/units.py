@@ -14,6 +14,8 @@ NAMES = (
     "launcher-pins.socket",
     "launcher-output.service",
     "launcher-output.socket",
+    "launcher-ports.service",
+    "launcher-ports.socket",
     "launcher-host.service",
     "launcher-host.socket",
     "launcher-host-users.socket",

@@ -13,6 +13,7 @@ MOST_ARGUMENT = 128 * 1024
 MOST_ARGUMENTS = 20_000
 MOST_DEPENDENCIES = 10_000
 MOST_CONDITION = 20
+MOST_PORTS = 16
 SECRETS_KEY = "kept:"
 """The prefix of the key that a stored specification has in place of a secret."""
 DOCKER: Literal["docker"] = "docker"
@@ -103,9 +104,10 @@ class JobSpec:
     ``depends_any`` one. A ``singleton`` also waits for the end of earlier jobs of its owner and
     name. With ``idle_timeout`` a job ends after so many seconds
     without a process on its slices. ``policy_profile`` names a profile that an admin opened for
-    members of a group. ``tmp`` says where /tmp is. With ``tty`` the container has a terminal, with
-    ``stdin_open`` an open standard input: such a job is interactive. A ``preemptible`` job gives
-    way to jobs of higher priority and is queued again.
+    members of a group. ``tmp`` says where /tmp is. A socket of its owner leads to
+    each of its ``ports``; with ``loopback`` also one of the machine's ports. With ``tty`` the
+    container has a terminal, with ``stdin_open`` an open standard input: such a job is interactive.
+    A ``preemptible`` job gives way to jobs of higher priority and is queued again.
 
     A job with ``runtime: host`` runs its command on the machine itself, as its owner; it has no
     image. With ``foreground`` its client starts the command when it is the job's turn.
@@ -141,6 +143,8 @@ class JobSpec:
     network_mode: Literal["default", "none", "host"] | None = None
     policy_profile: str | None = None
     stop_grace_period: float = 10.0
+    ports: Annotated[tuple[int, ...], Most(MOST_PORTS)] = ()
+    loopback: bool = False
     tty: bool = False
     stdin_open: bool = False
     pull_policy: Literal["always", "missing", "never"] = "missing"

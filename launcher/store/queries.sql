@@ -4,14 +4,14 @@ INSERT INTO jobs (
     time_limit, stop_grace, state, outcome, reason, message, attempt, slices, image_id,
     container_id, exit_code, started_at, ended_at, started_wall, cancelled_by, timed_out,
     never_started, held, begin_at, waits_for, depends_on, array_id, array_index, params, retries, warn,
-    idle_timeout, preemptible, interactive, again, stop_asked, retried, pulls_failed, policy_version,
+    idle_timeout, preemptible, interactive, has_ports, again, stop_asked, retried, pulls_failed, policy_version,
     kill_now, spec, kept_bytes
 ) VALUES (
     :id, :uid, :gid, :user, :name, :image, :pull_policy, :credentials_uid, :need, :priority,
     :submitted_at, :time_limit, :stop_grace, :state, :outcome, :reason, :message, :attempt,
     :slices, :image_id, :container_id, :exit_code, :started_at, :ended_at, :started_wall,
     :cancelled_by, :timed_out, :never_started, :held, :begin_at, :waits_for, :depends_on, :array_id,
-    :array_index, :params, :retries, :warn, :idle_timeout, :preemptible, :interactive, :again, :stop_asked, :retried,
+    :array_index, :params, :retries, :warn, :idle_timeout, :preemptible, :interactive, :has_ports, :again, :stop_asked, :retried,
     :pulls_failed, :policy_version, :kill_now, :spec, :kept_bytes
 );
 

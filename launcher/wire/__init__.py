@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from launcher.wire.shown import ref_of as ref_of
     from launcher.wire.terminal import CommandView as CommandView
     from launcher.wire.terminal import ExecRequest as ExecRequest
+    from launcher.wire.terminal import PortView as PortView
     from launcher.wire.terminal import TerminalSize as TerminalSize
 
 API_VERSION = 1
@@ -117,7 +118,7 @@ _HOMES = {
     "wire.disk": "ClearCacheReply ClearCacheRequest JobDisk UserDisk",
     "wire.machine": "SliceView Status Check",
     "wire.audit": "AuditView",
-    "wire.terminal": "CommandView ExecRequest TerminalSize",
+    "wire.terminal": "CommandView ExecRequest PortView TerminalSize",
     "wire.error": "ErrorReply",
     "wire.frames": "STDOUT STDERR NOTE EVENT POSITION END FRAME_HEADER_BYTES Frame decode_header "
     "read_frames",

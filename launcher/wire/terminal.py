@@ -1,4 +1,4 @@
-"""Terminals of running jobs: their size, and further commands in a job's container."""
+"""Terminals and ports of running jobs: sizes, further commands, and how ports are reached."""
 
 from __future__ import annotations
 
@@ -51,3 +51,17 @@ class CommandView:
 
     running: bool
     exit_code: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortView:
+    """One port of a container: ``socket`` is a path on the machine, which its owner alone may use.
+
+    ``loopback`` is a port of 127.0.0.1, if the job has one. ``trouble`` says why one of the two is
+    missing: ``socket`` is empty then, or ``loopback`` None.
+    """
+
+    port: int
+    socket: str
+    loopback: int | None = None
+    trouble: str | None = None

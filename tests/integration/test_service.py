@@ -20,6 +20,7 @@ SERVICES = (
     "launcher.service",
     "launcher-pins.service",
     "launcher-output.service",
+    "launcher-ports.service",
     "launcher-host.service",
     "launcher-network.service",
 )
@@ -58,6 +59,13 @@ def test_the_output_keeper_may_do_nothing_but_write_log_files(written: Path) -> 
     found = re.search(r"Overall exposure level for launcher-output.service: ([\d.]+)", told)
     assert found is not None, told
     assert float(found[1]) <= 2.0
+
+
+def test_the_forwarder_of_ports_may_enter_networks_and_reach_localhost_alone(written: Path) -> None:
+    told = analyze("security", "--offline=yes", str(written / "launcher-ports.service"))
+    found = re.search(r"Overall exposure level for launcher-ports.service: ([\d.]+)", told)
+    assert found is not None, told
+    assert float(found[1]) <= 3.0
 
 
 def test_the_unit_for_the_firewall_may_change_the_network_and_nothing_else(written: Path) -> None:

@@ -69,6 +69,8 @@ def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:
     entrypoint = flags["entrypoint"]
     return {
         "working_dir": flags["workdir"],
+        "ports": tuple(flags["ports"]) or None,
+        "loopback": flags["loopback"] or None,
         "tty": flags["tty"] or None,
         "stdin_open": flags["interactive"] or None,
         "shm_size": flags["shm_size"],

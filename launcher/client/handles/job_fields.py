@@ -27,6 +27,8 @@ class JobFields(TypedDict, total=False):
     network_mode: Literal["default", "none", "host"] | None
     policy_profile: str | None
     stop_grace_period: float
+    ports: tuple[int, ...]
+    loopback: bool
     tty: bool
     stdin_open: bool
     pull_policy: Literal["always", "missing", "never"]

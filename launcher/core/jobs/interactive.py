@@ -9,6 +9,7 @@ from launcher.core.model.job import State
 from launcher.core.world.transitions import move, stop
 from launcher.core.world.world import World
 from launcher.errors import NotAllowed
+from launcher.spec.job_spec import JobSpec
 
 
 def check_number(world: World, event: ev.Submitted) -> None:
@@ -27,6 +28,15 @@ def check_number(world: World, event: ev.Submitted) -> None:
         raise NotAllowed(
             f"stdin_open: {most} interactive jobs at once are allowed ([interactive] jobs), {have}",
             fix="Go back to one with `launch attach`, or end one with `launch cancel`.",
+        )
+
+
+def check_loopback(world: World, spec: JobSpec) -> None:
+    """Raise ``NotAllowed`` for a port of the machine where the admin has set none aside."""
+    if spec.loopback and world.rules.ports.loopback is None:
+        raise NotAllowed(
+            "loopback: no ports of this machine are set aside for jobs ([ports] loopback)",
+            fix="Leave it out: `launch port JOB` names a socket that leads to the job's port.",
         )
 
 

@@ -146,6 +146,7 @@ def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
 
 def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:
     validate.check(spec)
+    interactive.check_loopback(world, spec)
     memory = memory_for(world, need_of(spec), spec.cpus)
     policy.check(policy.PolicyInput(spec, person, world.rules.policy, memory))
 
@@ -243,5 +244,6 @@ def _job(world: World, job_id: int, new: ev.NewJob, event: ev.Submitted, now: ev
         idle_timeout=spec.idle_timeout,
         preemptible=spec.preemptible,
         interactive=spec.stdin_open,
+        has_ports=bool(spec.ports),
         policy_version=policy.VERSION,
     )

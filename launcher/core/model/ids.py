@@ -7,6 +7,8 @@ LABEL_JOB = "launcher.job"
 LABEL_ATTEMPT = "launcher.attempt"
 LABEL_SLICES = "launcher.slices"
 LABEL_UID = "launcher.uid"
+LABEL_PORTS = "launcher.ports"
+"""A container's ports to forward, and "loopback": 8888,6006,loopback."""
 LABEL_SECRETS = "launcher.secrets"
 
 

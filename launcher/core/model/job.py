@@ -215,6 +215,7 @@ class Job:
     idle_timeout: float | None = None
     preemptible: bool = False
     interactive: bool = False
+    has_ports: bool = False
     again: str | None = None
     stop_asked: float | None = None
     retried: int = 0

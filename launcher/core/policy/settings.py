@@ -216,6 +216,23 @@ class QueueTable:
             )
 
 
+def _port_range(value: Any) -> tuple[int, int]:
+    """Return the first and the last port of a text like "20000-20099"."""
+    first, _, last = str(value).partition("-")
+    if not (first.isdecimal() and last.isdecimal()) or not 0 < int(first) <= int(last) < 65536:
+        raise ValueError(f"{value!r} is not a range of ports such as 20000-20099")
+    return int(first), int(last)
+
+
+@dataclass(frozen=True, slots=True)
+class PortsTable:
+    """The table ``[ports]``: what leads to ports of containers beside their owners' sockets."""
+
+    #: ports of 127.0.0.1, open to every user of the machine, for jobs with `loopback`; default:
+    #: none, so that no job can have one
+    loopback: Annotated[tuple[int, int] | None, ReadBy(_port_range)] = None
+
+
 @dataclass(frozen=True, slots=True)
 class InteractiveTable:
     """The table ``[interactive]``: limits of jobs with `-i`. Times are seconds."""
@@ -237,6 +254,7 @@ class Settings(QueueTable):
     group_quotas: Mapping[str, Quota] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
     interactive: InteractiveTable = field(default_factory=InteractiveTable)
+    ports: PortsTable = field(default_factory=PortsTable)
 
     def quota_of(self, user: str) -> Quota:
         """Return the quota of a user by name: the user's own, else the common one."""

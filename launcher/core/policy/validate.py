@@ -88,6 +88,10 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
         value = getattr(spec, each.name)
         valid = value is None or each.matches(value)
         yield valid, f"{each.name}: {str(value)[:80]!r} is not valid: {each.hint}"
+    ports_fit = all(0 < port < 65536 for port in spec.ports)
+    yield ports_fit, "ports: a port is a number from 1 to 65535"
+    yield len(set(spec.ports)) == len(spec.ports), "ports: one is there twice"
+    yield spec.ports or not spec.loopback, "loopback: it goes with `ports`"
     for name in spec.environment:
         yield _ENV_NAME.fullmatch(name), f"environment: {name!r} is not a variable name"
     yield from _rules_of_limits(spec)
@@ -125,6 +129,7 @@ def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
         "secrets": spec.secrets,
         "ulimits": spec.ulimits,
         "tmp": spec.tmp != "disk",
+        "ports": spec.ports,
         "tty": spec.tty,
         "stdin_open": spec.stdin_open,
         **{field.name: getattr(spec, field.name) for field in PLAIN_FIELDS},

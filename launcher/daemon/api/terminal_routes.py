@@ -12,10 +12,10 @@ from launcher import wire
 from launcher.core.model.job import Job, State
 from launcher.core.policy import policy
 from launcher.core.policy import validate as wellformed
+from launcher.daemon.access.terminals import TerminalPlace, Terminals
 from launcher.daemon.api.handlers.context import Context, must_own
 from launcher.daemon.api.query_params import flag, is_set, text
 from launcher.daemon.api.route import Access, get, post, put
-from launcher.daemon.attempts.terminals import TerminalPlace, Terminals
 from launcher.daemon.loop import audit_log
 from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
@@ -121,6 +121,17 @@ async def _place(context: Context, caller: Caller, ref: str) -> TerminalPlace:
     return TerminalPlace.of(job, container, tty=spec.tty)
 
 
+async def ports(context: Context, caller: Caller, ref: str) -> list[wire.PortView]:
+    """Return where the ports of a running job are; they are opened if they are not."""
+    place = await _place(context, caller, ref)
+    if context.ports is None or place.container is None:
+        raise StaleRequest(f"job {place.job} does not run: its ports are closed")
+    try:
+        return await context.users.run(caller.uid, context.ports.ensure, place.container)
+    except OSError as error:
+        raise Unavailable(f"the ports cannot be opened: {error}") from error
+
+
 async def _hand_over(
     context: Context, caller: Caller, request: web.Request, take: Callable[[int], None]
 ) -> web.StreamResponse:
@@ -150,5 +161,6 @@ ROUTES = (
     post("/v1/jobs/{ref}/attach", attach, None, None, TAKE, WATCH, access=_OWNER, raw=True),
     post("/v1/jobs/{ref}/exec", execute, wire.ExecRequest, None, access=_OWNER, raw=True),
     get("/v1/jobs/{ref}/exec", command, wire.CommandView, COMMAND, access=_OWNER),
+    get("/v1/jobs/{ref}/ports", ports, list[wire.PortView], access=_OWNER),
     put("/v1/jobs/{ref}/size", resize, wire.TerminalSize, wire.TerminalSize, access=_OWNER),
 )

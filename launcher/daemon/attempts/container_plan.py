@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import StartFailure
-from launcher.core.model.ids import LABEL_SECRETS, labels
+from launcher.core.model.ids import LABEL_PORTS, LABEL_SECRETS, labels
 from launcher.core.policy import policy
 from launcher.core.policy import validate as wellformed
 from launcher.core.policy.sandbox import Confinement, confinement, gets_job_network
@@ -203,7 +203,10 @@ class ContainerPlan:
         uuids = tuple(s.uuid for s in action.slices)
         place, key = self.secrets_place, self.request.spec.secrets_key
         secrets = () if place is None else (Mount(place, wellformed.SECRETS, read_only=True),)
-        secrets_label = {} if key is None else {LABEL_SECRETS: key}
+        more = {} if key is None else {LABEL_SECRETS: key}
+        if ports := self.request.spec.ports:
+            words = [*map(str, ports), *(["loopback"] * self.request.spec.loopback)]
+            more[LABEL_PORTS] = ",".join(words)
         return ContainerSpec(
             job=action.job,
             attempt=action.attempt,
@@ -211,7 +214,7 @@ class ContainerPlan:
             slices=action.slices,
             image_id=action.image_id,
             confinement=limits,
-            labels=labels(self.store, action.job, action.attempt, uuids, uid) | secrets_label,
+            labels=labels(self.store, action.job, action.attempt, uuids, uid) | more,
             binds=(*self.binds, *self._own_mounts(limits), *secrets),
             gpu_driver=self.devices.driver(),
             deadline=self.deadline,

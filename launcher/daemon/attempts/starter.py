@@ -15,6 +15,7 @@ from typing import TypeVar
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import AttemptLost, AttemptStarted, StartFailed, StartFailure
 from launcher.core.policy.policy import PolicyInput
+from launcher.daemon.access.job_ports import JobPorts
 from launcher.daemon.attempts.container_plan import ContainerPlan
 from launcher.daemon.attempts.exit_trust import why_rebooted
 from launcher.daemon.attempts.exit_witness import ExitWitness
@@ -72,6 +73,7 @@ class Starter:
     directories: Directories
     job_homes: JobHomes
     capture: Capture
+    ports: JobPorts | None = None
     witness: ExitWitness
     under: dict[str, DockerdIdentity | None] = field(default_factory=dict)
     """Container name -> the dockerd that was asked to start it; for the follower."""
@@ -150,6 +152,8 @@ class Starter:
                 self._give_directory(action, plan)
             container = self._start(action, container.id, wanted, container.streams)
         self._verify(container, action, plan, created_now=earlier is None)
+        if self.ports is not None:
+            self.ports.try_to_open(container)
         return container
 
     def _prepare(self, action: StartAttempt) -> Container | None:

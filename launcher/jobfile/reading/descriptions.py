@@ -19,6 +19,7 @@ from launcher.jobfile.reading.inner_keys import (
     GPUS_LONG,
     MATRIX,
     NOTHING,
+    PORT,
     RETRIES,
     RETRIES_LONG,
     SECRETS,
@@ -191,6 +192,20 @@ DESCRIBED: dict[str, dict[str, Any]] = {
         {**TEXT, "pattern": "^[a-z][a-z0-9._-]{0,62}$"},
         "big-jobs",
         words=NOTHING,
+    ),
+    "ports": key(
+        "Ports of the container that a socket of yours leads to: `launch port JOB` names it.",
+        {"oneOf": [PORT, {"type": "array", "items": PORT}]},
+        [8888],
+        8888,
+        default=[],
+    ),
+    "loopback": key(
+        "Each of its ports also gets a port of 127.0.0.1, open to every user of the machine.",
+        BOOLEAN,
+        True,
+        default=False,
+        along={"ports": [8888]},
     ),
     "tty": key(
         "The container has a terminal; stdout and stderr are one.", BOOLEAN, True, default=False

@@ -17,6 +17,7 @@ NOTHING = "none"
 
 TEXT: dict[str, Any] = {"type": "string"}
 BOOLEAN = {"type": "boolean"}
+PORT = {"type": ["integer", "string"], "minimum": 1, "maximum": 65535}
 WORD = {"type": ["string", "number", "boolean"]}
 DURATION = {"type": "string", "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?$|^(\d+-)?\d+:\d\d:\d\d$"}
 SIZE = {"type": ["string", "integer"], "pattern": r"^\d+(\.\d+)?\s*([bkmgtBKMGT]([iI]?[bB])?)?$"}

@@ -245,6 +245,12 @@ def read_ulimits(node: Node, around: Around) -> dict[str, Ulimit]:
     return result
 
 
+def read_ports(node: Node) -> tuple[int, ...]:
+    """Return the container's ports, of one or of several."""
+    nodes = items(node, "`ports`") if isinstance(node, Items) else (node,)
+    return tuple(parsed(each, "a port", units.parse_port) for each in nodes)
+
+
 def read_tmp(node: Node, around: Around) -> str:
     """Return disk or memory."""
     text = string(node, "`tmp`")
@@ -333,6 +339,8 @@ JOB: dict[str, tuple[str, Read]] = {
     "network_mode": ("network_mode", _by("network_mode", names.check_network)),
     "profile": ("policy_profile", _by("profile", names.check_profile)),
     **{each.name: (each.name, _by(each.name, each.check)) for each in PLAIN_FIELDS},
+    "ports": ("ports", lambda node, around: read_ports(node)),
+    "loopback": ("loopback", lambda node, around: boolean(node, "`loopback`")),
     "tty": ("tty", lambda node, around: boolean(node, "`tty`")),
     "stdin_open": ("stdin_open", lambda node, around: boolean(node, "`stdin_open`")),
     "stop_grace_period": (
@@ -369,7 +377,6 @@ NEVER = {
     "devices": "ask for GPUs with `gpus`",
     "init": "every job runs under an init already",
     "networks": "a job gets the launcher's own network; `network_mode: none` gives it none",
-    "ports": "a job publishes no ports",
     "privileged": "a job that saw every GPU would break everybody's isolation",
     "restart": "`retries` under `schedule` says when a job runs again",
     "security_opt": "the launcher sets the security options",

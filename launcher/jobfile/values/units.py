@@ -118,6 +118,24 @@ def parse_priority(text: str) -> int:
     return int(word)
 
 
+def parse_port(text: str) -> int:
+    """Return a container's port.
+
+    >>> parse_port("8888"), parse_port("6006/tcp")
+    (8888, 6006)
+    """
+    number = text.removesuffix("/tcp")
+    if ":" in number:
+        inside = number.rpartition(":")[2][:5]
+        raise ValueError(
+            f"'{text[:40]}': a port of this machine would be open to all of its users: write the"
+            f" container's port alone ({inside}), and `launch port JOB` says how to reach it"
+        )
+    if not (number.isascii() and number.isdecimal() and 0 < int(number[:6]) < 65536):
+        raise ValueError(f"'{text[:40]}' is not a port: a number from 1 to 65535")
+    return int(number)
+
+
 def parse_ulimit(text: str) -> tuple[str, Ulimit]:
     """Return name and limits of ``NAME=SOFT[:HARD]``; -1 means unlimited.
 

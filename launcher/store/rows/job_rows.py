@@ -59,6 +59,7 @@ def job_row(job: Job, spec: str | None = None) -> Row:
         "warn": json.dumps([job.warn.name, job.warn.before]) if job.warn else None,
         "preemptible": int(job.preemptible),
         "interactive": int(job.interactive),
+        "has_ports": int(job.has_ports),
         "kill_now": int(job.kill_now),
         "kept_bytes": job.kept_bytes,
     }
@@ -151,6 +152,7 @@ class JobReader:
             warn=SignalBefore(*json.loads(v["warn"])) if v["warn"] else None,
             preemptible=bool(v["preemptible"]),
             interactive=bool(v["interactive"]),
+            has_ports=bool(v["has_ports"]),
             kill_now=bool(v["kill_now"]),
             kept_bytes=v["kept_bytes"] or 0,
             **{name: v[name] for name in _PLAIN_JOB},

@@ -31,7 +31,7 @@ SINCE = {
     "own_images": 17,
 }  # fmt: skip
 """The schema that added a table, if a file of an older schema may lack it."""
-FROM_PAGES = {"jobs": 4, "arrays": 2, "attempts": 1, "leases": 0, "history": 0}
+FROM_PAGES = {"jobs": 5, "arrays": 2, "attempts": 1, "leases": 0, "history": 0}
 """The tables whose rows are searched in the file's pages and recognised by their number of columns;
 migrations appended this many, which older rows lack."""
 UNREADABLE = (sqlite3.Error, UnicodeError)

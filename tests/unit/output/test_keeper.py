@@ -185,9 +185,9 @@ def test_bad_requests_are_answered_and_harm_nobody(
 ) -> None:
     watch(keeper)
     for asked in ({}, {"do": "fly"}, {"do": "keep", "path": 5}, [], "x"):
-        with pytest.raises(OSError, match="the output keeper: "):
+        with pytest.raises(OSError, match="the process for output: "):
             keeper._request(asked)  # type: ignore[arg-type]
-    with pytest.raises(OSError, match="the output keeper: "):
+    with pytest.raises(OSError, match="the process for output: "):
         attached(keeper, Path("/proc/none/1.log"))
     with attached(keeper, tmp_path / "1") as container:
         container.sendall(framed(1, b"on\n"))
@@ -235,17 +235,17 @@ def test_a_keeper_of_the_daemons_own_is_started_goes_on_without_it_and_ends_by_i
         wait_until(lambda: watched.heard == {str(path): None}, what="another daemon finds it")
         container.sendall(framed(1, b"x" * 100_000))
         wait_until(lambda: bytes_of(read_all(path))[0] == b"x" * 100_000)
-        assert keeper._process is not None
-        assert again._process is None
-        keeper._process.kill()
-        assert keeper._process.wait(10) < 0
+        assert keeper._companion._process is not None
+        assert again._companion._process is None
+        keeper._companion._process.kill()
+        assert keeper._companion._process.wait(10) < 0
         assert watched.over.wait(10)
         assert container.recv(1) == b""
     with attached(again, path), pytest.raises(OSError, match="kept already"):
         attached(keeper, path)
-    assert again._process is not None
+    assert again._companion._process is not None
     keeper.forget(path)
-    assert again._process.wait(30) == 0
+    assert again._companion._process.wait(30) == 0
 
 
 def test_streams_are_told_apart_however_the_bytes_are_cut() -> None:

@@ -116,6 +116,7 @@ FIELDS: dict[str, Any] = {
     "idle_timeout": st.one_of(st.none(), seconds),
     "preemptible": st.booleans(),
     "interactive": st.booleans(),
+    "has_ports": st.booleans(),
     "again": maybe_text,
     "stop_asked": st.one_of(st.none(), seconds),
     "retried": st.integers(0, 9),
@@ -128,7 +129,8 @@ NOT_STORED = {"id", "deadline", "warn_at", "kill_at", "idle_since", "changes"}
 """The id is given; times of this boot are made anew, from ``started_wall``."""
 NEVER_UPDATED = {
     "owner", "name", "image", "submitted_at", "stop_grace", "element", "retries", "warn",
-    "idle_timeout", "preemptible", "interactive", "depends_on", "policy_version", "kept_bytes",
+    "idle_timeout", "preemptible", "interactive", "has_ports", "depends_on",
+    "policy_version", "kept_bytes",
 }  # fmt: skip
 
 ids = itertools.count(1)

@@ -33,6 +33,16 @@ from launcher.cli.output import terminal
 @slices_and_queue
 @click.option("--name", type=params.NAME, help="The job's name (the image's).")
 @click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
+@click.option(
+    "-p",
+    "--publish",
+    "ports",
+    type=params.PORT,
+    multiple=True,
+    metavar="PORT",
+    help="A port of the container for yourself: see `launch port`.",
+)
+@click.option("--loopback", is_flag=True, help="-p also on a port of 127.0.0.1, for every user.")
 @terminal_flags
 @environment
 @click.option("-v", "--volume", type=params.TEXT, multiple=True, metavar="SOURCE:TARGET[:ro]")

@@ -178,6 +178,7 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         *((each.name, getattr(spec, each.name)) for each in PLAIN_FIELDS),
         ("network", spec.network_mode),
         ("policy profile", spec.policy_profile),
+        ("ports", ", ".join(map(str, spec.ports)) or None),
         ("tty", "yes" if spec.tty else None),
         ("interactive", "yes" if spec.stdin_open else None),
         ("grace", duration(spec.stop_grace_period)),

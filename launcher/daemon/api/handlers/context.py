@@ -14,13 +14,14 @@ from launcher import wire
 from launcher.config.settings import Config
 from launcher.core.model.job import Job, State
 from launcher.core.world.world import World
+from launcher.daemon.access.job_ports import JobPorts
+from launcher.daemon.access.terminals import Terminals
 from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.api.http.replies import Replies
 from launcher.daemon.api.views.job_counts import Counts
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
 from launcher.daemon.attempts.host_jobs import HostMachine
 from launcher.daemon.attempts.starter import Starter
-from launcher.daemon.attempts.terminals import Terminals
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.audit_log import Audit
 from launcher.daemon.loop.committer import Committer
@@ -97,7 +98,8 @@ class Context:
     retention: Retention
     home_keeper: HomeKeeper
     terminals: Terminals | None
-    """None in a replay, which has no containers."""
+    ports: JobPorts | None
+    """None in a replay, which has no containers; so is ``terminals``."""
     users: FairPool
     """Threads for blocking calls of requests."""
     loads: dict[int, asyncio.Task[Any]] = field(default_factory=dict)

@@ -17,10 +17,10 @@ from launcher.core.policy.sandbox import confinement
 from launcher.core.scheduling.explain import Explainer
 from launcher.core.scheduling.memory_share import memory_for, memory_with
 from launcher.core.scheduling.scheduler import QueueWalk
+from launcher.daemon.access.terminals import TerminalPlace
 from launcher.daemon.api.handlers.context import AT_A_TIME, Context
 from launcher.daemon.api.views import job_views as views
 from launcher.daemon.api.views.array_views import array_view
-from launcher.daemon.attempts.terminals import TerminalPlace
 from launcher.daemon.loop import clock, loop_lag
 from launcher.daemon.requests.array_elements import Commands
 from launcher.daemon.requests.selection import Selection, selection

@@ -211,7 +211,7 @@ def test_rows_of_before_a_column_was_added_are_found_in_their_pages(tmp_path: Pa
     for number, script in enumerate(steps[:8], start=1):
         old.executescript(f"{script}; PRAGMA user_version = {number};")
     row = job_row(job(1), "{}")
-    later = ("policy_version", "kill_now", "kept_bytes", "interactive")
+    later = ("policy_version", "kill_now", "kept_bytes", "interactive", "has_ports")
     names = [name for name in row if name not in later]
     marks = ", ".join(f":{name}" for name in names)
     old.execute(f"INSERT INTO jobs ({', '.join(names)}) VALUES ({marks})", row)

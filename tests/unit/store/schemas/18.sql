@@ -115,7 +115,7 @@ CREATE TABLE "jobs" (
     stop_asked REAL,
     retried INTEGER NOT NULL DEFAULT 0,
     pulls_failed INTEGER NOT NULL DEFAULT 0,
-    spec TEXT NOT NULL, policy_version INTEGER, kill_now INTEGER, kept_bytes INTEGER, interactive INTEGER,
+    spec TEXT NOT NULL, policy_version INTEGER, kill_now INTEGER, kept_bytes INTEGER, interactive INTEGER, has_ports INTEGER,
     -- An outcome is there exactly when the job has ended, and will not run again.
     CHECK (
         CASE state
@@ -125,11 +125,11 @@ CREATE TABLE "jobs" (
         END
     )
 ) STRICT;
-INSERT INTO "jobs" VALUES(1,1000,1000,'alice','job','busybox:1','missing',NULL,'{"kind": "profile", "count": 1, "profile": "1g.6gb"}',7,1800000000.25,60.0,10.0,'PENDING',NULL,NULL,NULL,0,'[]',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,0,NULL,NULL,'[]','[]',NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,'{}',NULL,0,0,0);
-INSERT INTO "jobs" VALUES(2,1000,1000,'alice','job','busybox:1','missing',NULL,'{"kind": "profile", "count": 1, "profile": "1g.6gb"}',50,1800000000.25,NULL,10.0,'STARTING',NULL,NULL,NULL,1,'["MIG-a-0"]','sha256:1',NULL,NULL,NULL,NULL,NULL,NULL,0,0,NULL,NULL,'[]','[]',NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,'{}',NULL,0,0,0);
-INSERT INTO "jobs" VALUES(3,1000,1000,'alice','job','busybox:1','missing',NULL,'{"kind": "profile", "count": 1, "profile": "1g.6gb"}',50,1800000000.25,NULL,10.0,'DONE','COMPLETED',NULL,NULL,1,'["MIG-a-1"]',NULL,NULL,0,NULL,NULL,NULL,NULL,0,0,NULL,NULL,'[]','[]',NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,'{}',NULL,0,0,0);
-INSERT INTO "jobs" VALUES(5,1000,1000,'alice','job','busybox:1','missing',NULL,'{"kind": "profile", "count": 1, "profile": "1g.6gb"}',50,1800000000.25,NULL,10.0,'PENDING',NULL,NULL,NULL,0,'[]',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,0,NULL,NULL,'[]','[]',4,0,'{"lr": "0.1"}',NULL,NULL,NULL,0,NULL,NULL,0,0,'',NULL,0,0,0);
-INSERT INTO "jobs" VALUES(6,1000,1000,'alice','job','busybox:1','missing',NULL,'{"kind": "profile", "count": 1, "profile": "1g.6gb"}',50,1800000000.25,NULL,10.0,'PENDING',NULL,NULL,NULL,0,'[]',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,0,NULL,NULL,'[]','[]',4,1,'{"lr": "0.1"}',NULL,NULL,NULL,0,NULL,NULL,0,0,'',NULL,0,0,0);
+INSERT INTO "jobs" VALUES(1,1000,1000,'alice','job','busybox:1','missing',NULL,'{"kind": "profile", "count": 1, "profile": "1g.6gb"}',7,1800000000.25,60.0,10.0,'PENDING',NULL,NULL,NULL,0,'[]',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,0,NULL,NULL,'[]','[]',NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,'{}',NULL,0,0,0,0);
+INSERT INTO "jobs" VALUES(2,1000,1000,'alice','job','busybox:1','missing',NULL,'{"kind": "profile", "count": 1, "profile": "1g.6gb"}',50,1800000000.25,NULL,10.0,'STARTING',NULL,NULL,NULL,1,'["MIG-a-0"]','sha256:1',NULL,NULL,NULL,NULL,NULL,NULL,0,0,NULL,NULL,'[]','[]',NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,'{}',NULL,0,0,0,0);
+INSERT INTO "jobs" VALUES(3,1000,1000,'alice','job','busybox:1','missing',NULL,'{"kind": "profile", "count": 1, "profile": "1g.6gb"}',50,1800000000.25,NULL,10.0,'DONE','COMPLETED',NULL,NULL,1,'["MIG-a-1"]',NULL,NULL,0,NULL,NULL,NULL,NULL,0,0,NULL,NULL,'[]','[]',NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,'{}',NULL,0,0,0,0);
+INSERT INTO "jobs" VALUES(5,1000,1000,'alice','job','busybox:1','missing',NULL,'{"kind": "profile", "count": 1, "profile": "1g.6gb"}',50,1800000000.25,NULL,10.0,'PENDING',NULL,NULL,NULL,0,'[]',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,0,NULL,NULL,'[]','[]',4,0,'{"lr": "0.1"}',NULL,NULL,NULL,0,NULL,NULL,0,0,'',NULL,0,0,0,0);
+INSERT INTO "jobs" VALUES(6,1000,1000,'alice','job','busybox:1','missing',NULL,'{"kind": "profile", "count": 1, "profile": "1g.6gb"}',50,1800000000.25,NULL,10.0,'PENDING',NULL,NULL,NULL,0,'[]',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,0,NULL,NULL,'[]','[]',4,1,'{"lr": "0.1"}',NULL,NULL,NULL,0,NULL,NULL,0,0,'',NULL,0,0,0,0);
 CREATE TABLE "layouts" (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     verb TEXT NOT NULL,

@@ -57,6 +57,7 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "--signal", "usr1@60s", "--idle-timeout", "30m", "--preemptible",
         "--tmp", "memory", "--ulimit", "stack=67108864", "--gpu-capabilities", "graphics,video",
         "--hostname", "node-1", "--network", "none", "--policy-profile", "trusted-net", "--tty",
+        "-p", "8888", "-p", "6006/tcp", "--loopback",
         "nvcr.io/x/img:1",
         "--", "-c", "true",
     )  # fmt: skip
@@ -86,6 +87,8 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "network_mode": "none",
         "policy_profile": "trusted-net",
         "stop_grace_period": 3.0,
+        "ports": [8888, 6006],
+        "loopback": True,
         "tty": True,
         "stdin_open": False,
         "pull_policy": "never",

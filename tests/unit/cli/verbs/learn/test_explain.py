@@ -64,7 +64,6 @@ def test_what_is_printed_as_an_example_can_be_pasted(
         ("begn", "did you mean `schedule.begin`?"),
         ("gpu.profile", "did you mean `gpus.profile` or"),
         ("on", "did you mean `schedule.retries.on`"),
-        ("ports", "a job publishes no ports"),
         ("zzzzzz", "`launch explain` lists all keys"),
         ("\x1b[31m", "\\x1b[31m"),
     ],
