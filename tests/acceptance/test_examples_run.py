@@ -31,6 +31,8 @@ PROGRAMS = {
     "nvidia-smi": '[ "$*" = -L ] && for i in $(echo "$NVIDIA_VISIBLE_DEVICES" | tr , " "); do\n'
     ' echo "  MIG 1g.6gb Device 0: (UUID: $i)"; done',
     "python": 'exec sh "$@"',
+    "jupyter": 'echo "jupyter $*"',
+    "tensorboard": 'echo "tensorboard $*"',
 }
 """What the examples call and busybox has not."""
 
@@ -48,6 +50,8 @@ PRINTS = {
     "cpu-only.yaml": r"no GPU needed for this\n",
     "hello.yaml": rf"hello from slice {UUID}\n",
     "host.yaml": r"hello from job \d+ on 1g\.6gb\n",
+    "jupyter.yaml": r"jupyter lab --ip=127\.0\.0\.1 --port=8888 --no-browser\n",
+    "tensorboard.yaml": r"tensorboard --logdir /results --host 127\.0\.0\.1 --port 6006\n",
     "nvidia-smi.yaml": rf"  MIG 1g\.6gb Device 0: \(UUID: {UUID}\)\n",
     "retries.yaml": r"attempt 2\n",
     "sweep.yaml": rf"lr 0\.01, seed 3 on slice {UUID}\n",
@@ -79,7 +83,7 @@ def images(sandbox: Sandbox) -> Iterator[None]:
 def copied(name: str, place: Path) -> Path:
     """The example in a directory of its own, with what it mounts, for a machine of one core."""
     text = (JOBS / name).read_text()
-    for directory in ("src", "results", "data"):
+    for directory in ("src", "results", "data", "work"):
         (place / directory).mkdir()
     (place / "src" / "train.py").write_text(TRAIN)
     (place / "data" / "input").write_text("from the data\n")
