@@ -97,7 +97,9 @@ def test_every_command_of_the_readme_works_or_is_run_elsewhere(launch: Shell) ->
     assert [c for c in commands if not c.startswith("launch ")] == list(ELSEWHERE)
     for command in commands:
         if command.startswith("launch run -it "):
-            code, shown = launch.on_terminal(*"run -it --profile 1g.6gb busybox true".split())
+            code, shown = launch.on_terminal(
+                *["run", "-it", "--profile", "1g.6gb", "busybox", "true"]
+            )
             assert code == 0, shown
         elif command.startswith("launch "):
             stood = re.sub(r"nvcr\.io\S+|IMAGE", "busybox", command)

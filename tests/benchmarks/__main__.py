@@ -9,7 +9,7 @@ import time
 
 from launcher import __version__
 from launcher.engine.connection import DockerConnection
-from tests.benchmarks import deciding, ended, measure, output, queue
+from tests.benchmarks import deciding, ended, interactive, measure, output, queue
 from tests.benchmarks.setup import Result, Stand, stand
 
 
@@ -48,6 +48,8 @@ def main() -> int:
             results.append(measure.host(bench))
         if not wanted or "output" in wanted:
             results += output.output(bench)
+        if not wanted or "interactive" in wanted:
+            results += interactive.interactive(bench)
         if not wanted or "layout" in wanted:
             results.append(measure.layout_show(bench))
         if not wanted or "queue" in wanted:
