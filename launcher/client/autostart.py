@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.client import sockets
 from launcher.client.sockets import answers
 from launcher.config.docker_context import docker_host
 from launcher.errors import DaemonUnreachable
+
+if TYPE_CHECKING:
+    import subprocess
 
 IDLE_EXIT_SECONDS = 600
 START_SECONDS = 30.0
@@ -93,6 +96,8 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _spawn(path: str, state: Path, log: Path) -> subprocess.Popen[bytes]:
+    import subprocess  # takes a millisecond that every other command would feel
+
     command = [sys.executable, "-m", "launcher", "serve", "--idle-exit", str(IDLE_EXIT_SECONDS)]
     command += ["--socket", path, "--state-dir", str(state)]
     with log.open("ab") as output:

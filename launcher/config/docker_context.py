@@ -6,7 +6,6 @@ and docker-py, which every verb would load for this alone.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +24,8 @@ def docker_host(env: Mapping[str, str] = os.environ) -> str:
     name = env.get("DOCKER_CONTEXT") or _json(f"{directory}/config.json").get("currentContext")
     if not isinstance(name, str) or name in ("", "default"):
         return DOCKER_HOST
+    import hashlib  # takes as long to load as a request
+
     number = hashlib.sha256(name.encode()).hexdigest()
     meta = _json(f"{directory}/contexts/meta/{number}/meta.json")
     try:
