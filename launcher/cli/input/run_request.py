@@ -47,6 +47,8 @@ def build_host(flags: Mapping[str, Any]) -> JobSpec:
     gpus = gpus_of(flags)
     optional = {
         "working_dir": os.getcwd() if detach else None,  # noqa: PTH109
+        "tty": (detach and flags["tty"]) or None,
+        "stdin_open": (detach and flags["tty"]) or None,
         **_schedule(flags, gpus),
         "mem_limit": flags["memory"],
         "cpus": flags["cpus"],

@@ -119,6 +119,8 @@ def _rules_of_limits(spec: JobSpec) -> Iterator[tuple[object, str]]:
 def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
     """Yield (condition, error if it is not met) for a command without a container."""
     yield spec.command, "command: a host job needs one"
+    whole = spec.tty == spec.stdin_open and not (spec.tty and spec.foreground)
+    yield whole, "tty: a host job in the background has it with `stdin_open`, others have neither"
     absent = {
         "image": spec.image,
         "entrypoint": spec.entrypoint,
@@ -130,8 +132,6 @@ def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
         "ulimits": spec.ulimits,
         "tmp": spec.tmp != "disk",
         "ports": spec.ports,
-        "tty": spec.tty,
-        "stdin_open": spec.stdin_open,
         **{field.name: getattr(spec, field.name) for field in PLAIN_FIELDS},
     }
     for field, value in absent.items():

@@ -22,6 +22,7 @@ from launcher.daemon.loop.threads import in_thread
 from launcher.engine.attach import ContainerTerminals, ExecState, Streams
 from launcher.engine.outcome import Refused, Unknown
 from launcher.errors import EngineUnavailable, LauncherError, StaleRequest, Unavailable
+from launcher.host.terminal import connecting
 from launcher.output.keeper_client import OutputKeeper
 from launcher.output.log_file import path_of
 from launcher.wire.terminal import (
@@ -47,12 +48,13 @@ class TerminalPlace:
     container: str | None
     container_id: str | None
     streams: Streams
+    on_host: bool = False
 
     @classmethod
     def of(cls, job: Job, container: str | None, *, tty: bool = False) -> TerminalPlace:
         """Return the terminal of a job's attempt."""
         streams = Streams(tty, job.interactive, job.owner.uid)
-        return cls(job.id, job.attempt, container, job.container_id, streams)
+        return cls(job.id, job.attempt, container, job.container_id, streams, job.on_host)
 
 
 class Terminals:
@@ -69,6 +71,9 @@ class Terminals:
         With ``take`` whoever writes is parted from it. Raises ``StaleRequest`` if the job's
         container has ended, ``Unavailable``.
         """
+        if place.on_host:
+            self._attach_on_host(place, uid, client, take=take, watch=watch)
+            return
         with _explained():
             if place.streams.stdin and not watch and self._writes(place, uid, client, take=take):
                 return
@@ -86,6 +91,23 @@ class Terminals:
                 self._keeper.hold_console(path, place.streams.uid, stream)
             state = self._keeper.join_console(path, head, client, take=take)
         return state == "joined"
+
+    def _attach_on_host(
+        self, place: TerminalPlace, uid: int, client: int, *, take: bool, watch: bool
+    ) -> None:
+        """Attach to the program that has the terminal of a host job."""
+        name, owner, path = self._running(place), place.streams.uid, self._path(place)
+        with _explained():
+            if not watch:
+                purpose = connecting.TAKE if take else connecting.WRITE
+                with connecting.connect(name, owner, purpose) as stream:
+                    if connecting.writes(stream):
+                        head = head_of({ROLE_HEADER: WRITES}, tty=True)
+                        self._keeper.relay(path, uid, head, stream.fileno(), client, sends=True)
+                        return
+            with connecting.connect(name, owner, connecting.WATCH) as stream:
+                head = head_of({ROLE_HEADER: WATCHES}, tty=True)
+                self._keeper.relay(path, uid, head, stream.fileno(), client, sends=False)
 
     def execute(
         self, place: TerminalPlace, uid: int, client: int, request: wire.ExecRequest
@@ -109,7 +131,9 @@ class Terminals:
         """Set the size of the job's terminal, or of a further command's."""
         with _explained():
             container = self._running(place)
-            if size.command is None:
+            if place.on_host:
+                connecting.resize(container, place.streams.uid, size.rows, size.columns)
+            elif size.command is None:
                 self._commands.resize_terminal(container, size.rows, size.columns)
             else:
                 self._find(place, size.command)
@@ -185,7 +209,10 @@ async def watch_terminals(
         places = [
             TerminalPlace.of(job, world.attempts[job.id].container_name)
             for job in world.jobs.values()
-            if job.interactive and job.state is State.RUNNING and job.id in world.attempts
+            if job.interactive
+            and not job.on_host
+            and job.state is State.RUNNING
+            and job.id in world.attempts
         ]
         if not places:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,19 +20,22 @@ from launcher.daemon.api.route import Access, get, post, put
 from launcher.daemon.loop import audit_log
 from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
-from launcher.errors import StaleRequest, Unavailable, UserError
+from launcher.errors import NotAllowed, StaleRequest, Unavailable, UserError
 
 TAKE = flag("take", "Part whoever writes to it now from the terminal.")
 WATCH = flag("watch", "Only watch, even if nobody writes.")
 COMMAND = text("command", "The id of the further command.")
 MOST_CELLS = 10_000
 """The maximum of rows and of columns of a terminal."""
+MOST_DETAIL = 200
+"""This much of a further command is on record, in characters."""
 
 
 async def attach(context: Context, caller: Caller, request: web.Request) -> web.StreamResponse:
     """Hand the connection over to the terminal of a job."""
     take, watch = is_set(request.query, "take"), is_set(request.query, "watch")
-    place = await _place(context, caller, request.match_info["ref"])
+    job = await _own(context, caller, request.match_info["ref"])
+    place = await _place(context, job)
     if not (place.streams.tty or place.streams.stdin):
         raise UserError(
             f"job {place.job} is not interactive: nothing can be typed into it",
@@ -42,20 +46,26 @@ async def attach(context: Context, caller: Caller, request: web.Request) -> web.
     def join(client: int) -> None:
         _terminals(context).attach(place, caller.uid, client, take=take, watch=watch)
 
+    audit_log.about([job], "attach --take" if take else "attach")
     return await _hand_over(context, caller, request, join)
 
 
 async def execute(context: Context, caller: Caller, request: web.Request) -> web.StreamResponse:
     """Run a further command, and hand the connection over to it."""
     body: wire.ExecRequest = convert.parse(wire.ExecRequest, await request.read())
-    job = await context.one_job(request.match_info["ref"], caller)
-    must_own(job, caller)
+    job = await _own(context, caller, request.match_info["ref"])
+    if job.on_host:
+        raise UserError(
+            f"job {job.ref} is a command on this machine itself: it has no container",
+            fix="Run the command on the machine, with the job's CUDA_VISIBLE_DEVICES.",
+        )
     await _must_be_allowed(context, job, body)
-    place = await _place(context, caller, str(job.id))
+    place = await _place(context, job)
 
     def run(client: int) -> None:
         _terminals(context).execute(place, caller.uid, client, body)
 
+    audit_log.about([job], f"exec {shlex.join(body.command)[:MOST_DETAIL]}")
     return await _hand_over(context, caller, request, run)
 
 
@@ -77,6 +87,13 @@ async def _must_be_allowed(context: Context, job: Job, body: wire.ExecRequest) -
     wellformed.check(wanted)
     person = await context.accounts.person(job.owner.uid, job.owner, rules.groups)
     policy.check(policy.PolicyInput(wanted, person, rules, rules.host_memory))
+    fixed = context.starter.directories.runc_fixed
+    if job.owner.uid not in rules.unbound and not await context.users.run(job.owner.uid, fixed):
+        raise NotAllowed(
+            "command: the runc of this machine follows a symlink in a job's working directory out"
+            " of the container (CVE-2024-21626, rule working-dir)",
+            fix="Have an admin upgrade runc to 1.1.12 or later.",
+        )
 
 
 async def resize(
@@ -85,7 +102,7 @@ async def resize(
     """Set the size of a terminal."""
     if not (0 < size.rows <= MOST_CELLS and 0 < size.columns <= MOST_CELLS):
         raise UserError(f"a terminal has 1 to {MOST_CELLS} rows and columns")
-    place = await _place(context, caller, ref)
+    place = await _place(context, await _own(context, caller, ref))
     await context.users.run(caller.uid, _terminals(context).resize, place, size)
     return size
 
@@ -96,7 +113,7 @@ async def command(
     """Return the state of a further command."""
     if command is None:
         raise UserError("command: its id is missing")
-    place = await _place(context, caller, ref)
+    place = await _place(context, await _own(context, caller, ref))
     return await context.users.run(caller.uid, _terminals(context).command, place, command)
 
 
@@ -106,13 +123,15 @@ def _terminals(context: Context) -> Terminals:
     return context.terminals
 
 
-async def _place(context: Context, caller: Caller, ref: str) -> TerminalPlace:
-    """Return the terminal of the caller's job."""
+async def _own(context: Context, caller: Caller, ref: str) -> Job:
     job = await context.one_job(ref, caller)
     must_own(job, caller)
+    return job
+
+
+async def _place(context: Context, job: Job) -> TerminalPlace:
+    """Return the terminal of a job; raises ``StaleRequest`` if it has not started."""
     spec = await context.spec(job.id)
-    if job.on_host:
-        raise UserError(f"job {job.ref} is a command on this machine itself: it has no container")
     if job.attempt == 0 or spec is None:
         raise StaleRequest(f"job {job.ref} is {job.state.value}: it has not started")
     attempt = context.world.attempts.get(job.id)
@@ -123,7 +142,7 @@ async def _place(context: Context, caller: Caller, ref: str) -> TerminalPlace:
 
 async def ports(context: Context, caller: Caller, ref: str) -> list[wire.PortView]:
     """Return where the ports of a running job are; they are opened if they are not."""
-    place = await _place(context, caller, ref)
+    place = await _place(context, await _own(context, caller, ref))
     if context.ports is None or place.container is None:
         raise StaleRequest(f"job {place.job} does not run: its ports are closed")
     try:
@@ -142,7 +161,6 @@ async def _hand_over(
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the client left")
-    audit_log.about(detail=request.path.rpartition("/")[2])
     transport.pause_reading()
     client = os.dup(transport.get_extra_info("socket").fileno())
     try:

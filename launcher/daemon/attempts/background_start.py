@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import pwd
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import StartFailure
@@ -16,6 +17,7 @@ from launcher.daemon.output.retrying import insist
 from launcher.host.cgroup import CgroupLimits
 from launcher.host.client import HostHelper, HostRefused, HostUnavailable, ProcessTree
 from launcher.host.helper.children import Command
+from launcher.host.terminal.connecting import words as terminal_words
 
 CANNOT_RUN, NOT_FOUND = 126, 127
 """Exit codes, as shells give them."""
@@ -39,6 +41,9 @@ def spawned(
     ``variables`` are the launcher's own. If it raises ``NotStarted``, no part of it runs.
     """
     command = command_of(request, variables)
+    if request.spec.tty:
+        words = terminal_words(action.container_name, tuple(command.words))
+        command = replace(command, words=words)
     limits = CgroupLimits(request.spec.mem_limit, request.spec.cpus)
     try:
         with output.pipes(action) as files:

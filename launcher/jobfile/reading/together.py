@@ -17,7 +17,7 @@ PARTS = ("env_file", "home", "array", "matrix", "max_parallel")
 
 OF_CONTAINERS = {
     "image", "entrypoint", "volumes", "secrets", "shm_size", "user", "network_mode",
-    "home", "tmp", "ulimits", "ports", "loopback", "tty", "stdin_open",
+    "home", "tmp", "ulimits", "ports", "loopback",
     "policy_profile", "pull_policy", *(each.name for each in PLAIN_FIELDS),
 }  # fmt: skip
 """Fields that a command without a container cannot have."""

@@ -7,13 +7,28 @@ from typing import Any
 import click
 
 from launcher.cli.input import params
+from launcher.cli.input.argv_split import is_terminal
 from launcher.cli.input.common import connect_or_start, docker_codes
+from launcher.cli.input.docker_flags import spelled_out
 from launcher.cli.input.options import check_array, environment, queued, slices_and_queue
 from launcher.cli.output import terminal
 
 
+class HostCommand(click.Command):
+    """A command that takes docker's -it, although -t is the time limit."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Spell -it out where it stands before the job's own command."""
+        rest = args.index("--") if "--" in args else len(args)
+        at = next((n for n, word in enumerate(args[:rest]) if is_terminal(word)), None)
+        if at is not None and all(word[:1] == "-" for word in args[:at]):
+            args = [*args[:at], *spelled_out([args[at]]), *args[at + 1 :]]
+        return super().parse_args(ctx, args)
+
+
 @click.command(
     "host",
+    cls=HostCommand,
     short_help="Run one command on this machine itself, on its own slice.",
     context_settings={"allow_interspersed_args": False},
 )
@@ -26,6 +41,8 @@ from launcher.cli.output import terminal
     "--stop-timeout", type=params.TEXT, metavar="SECONDS", help="Grace when stopped (10)."
 )
 @click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
+@click.option("-i", "--interactive", is_flag=True, help="-dit: a terminal for `launch attach`.")
+@click.option("--tty", is_flag=True, help="Likewise.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing of its waiting and starting.")
 @click.argument("words", nargs=-1, required=True, type=params.TEXT, metavar="[--] COMMAND...")
 def command(quiet: bool, **flags: Any) -> int:
@@ -35,8 +52,9 @@ def command(quiet: bool, **flags: Any) -> int:
     terminal and environment. CUDA_VISIBLE_DEVICES names its slices; without a GPU option it is
     empty. The slices are released when the command and everything it started have ended.
 
-    With -d it runs in the background, without a terminal: its output is in `launch logs`, and its
-    environment is that of a new login with what -e and --env-file name, not this one.
+    With -d it runs in the background: its output is in `launch logs`, and its environment is that
+    of a new login with what -e and --env-file name, not this one. With -dit it has a terminal of
+    its own, which `launch attach` shows.
 
     Exit status: the command's own, or 128 and the number of the signal that ended it; 124 time
     limit, 125 it never ran, 126 or 127 it cannot run or is not found, 130 cancelled.
