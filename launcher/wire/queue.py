@@ -175,6 +175,7 @@ class Forecast:
 class ReserveRequest:
     """Keep slices for a user or a group, from ``start`` to ``end`` (RFC 3339).
 
+    With neither they are for everybody's interactive jobs.
     Either ``slices`` names them by UUID, or ``count`` slices of ``profile`` are chosen.
     """
 
@@ -192,7 +193,10 @@ class ReserveRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ReservationView:
-    """Slices kept for a user or group in a window; ``state`` is coming, on or over."""
+    """Slices kept for a user or group in a window; ``state`` is coming, on or over.
+
+    With neither user nor group they are kept for interactive jobs.
+    """
 
     name: str
     user: str | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 from launcher.core.jobs import admission, images
 from launcher.core.jobs.dependencies import missed_of, take_up
@@ -15,7 +16,7 @@ from launcher.core.policy import validate
 from launcher.core.policy.policy import MAX_USER_PRIORITY, check_priority
 from launcher.core.scheduling import quota
 from launcher.core.scheduling.feasibility import check_possible
-from launcher.core.world.pending_queue import lane_for, lane_of
+from launcher.core.world.pending_queue import lane_of
 from launcher.core.world.transitions import finish, kill, move, stop
 from launcher.core.world.world import World
 from launcher.errors import LauncherError, NoSuchJob, NotAllowed, StaleRequest, UserError
@@ -248,7 +249,7 @@ def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
 def _check_kind(world: World, job: Job, event: ev.EditAsked, limit: float | None) -> None:
     """Raise ``NotAllowed`` if the changed job would exceed the allowed number of kinds."""
     need = event.need or job.need
-    kind = lane_for(need, job.owner.uid, limit, job.stop_grace, on_host=job.on_host)
+    kind = lane_of(replace(job, need=need, time_limit=limit))
     groups = world.groups.get(job.owner.uid, frozenset())
     quota.check_kinds(world, job.owner, groups, {kind}, admin=event.admin, instead_of=lane_of(job))
 

@@ -140,7 +140,8 @@ def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
             world, admin=event.admin, interactive=spec.stdin_open
         )
         uid, grace = event.owner.uid, spec.stop_grace_period
-        lanes.add(lane_for(need_of(spec), uid, limit, grace, on_host=spec.on_host))
+        kind = {"on_host": spec.on_host, "interactive": spec.stdin_open}
+        lanes.add(lane_for(need_of(spec), uid, limit, grace, **kind))
     return frozenset(lanes)
 
 

@@ -172,6 +172,7 @@ class SignalAsked:
 class ReserveAsked:
     """An admin keeps slices for a user or group: those named, or ``count`` of a profile.
 
+    With neither user nor group they are for interactive jobs.
     ``start`` and ``end`` are seconds since 1970.
     """
 

@@ -1,4 +1,4 @@
-"""A reservation: slices kept for a user or a group in a window of time."""
+"""A reservation: slices kept for a user, a group or interactive jobs in a window of time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from launcher.core.model.job import Owner
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Slices for ``user`` or the members of ``group``, from ``start`` to ``end`` (since 1970)."""
+    """Slices for ``user`` or the members of ``group``, from ``start`` to ``end`` (since 1970).
+
+    With neither they are for everybody's interactive jobs.
+    """
 
     name: str
     slices: tuple[str, ...]
@@ -18,3 +21,10 @@ class Reservation:
     start: float
     end: float
     by: Owner
+
+    @property
+    def beneficiary(self) -> str:
+        """For whom the slices are kept."""
+        if self.user is None and self.group is None:
+            return "interactive jobs"
+        return self.user or f"group {self.group}"

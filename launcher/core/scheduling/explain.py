@@ -240,10 +240,8 @@ class Explainer:
         for state in free:
             result = reservation_windows.barring(self.world, job, state.slice.uuid, self.now)
             if result is not None:
-                whose = result.user or f"group {result.group}"
-                have = (
-                    f"reserved for {whose} from {utc_text(result.start)} to {utc_text(result.end)}"
-                )
+                window = f"from {utc_text(result.start)} to {utc_text(result.end)}"
+                have = f"reserved for {result.beneficiary} {window}"
                 return Blocker(Reason.RESERVATION, need_with_limit(job), have)
         return None
 

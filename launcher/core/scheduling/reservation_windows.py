@@ -1,18 +1,21 @@
-"""Slices that an admin reserves for a user or group in a time window."""
+"""Slices that an admin reserves for a user, a group or interactive jobs in a time window."""
 
 from __future__ import annotations
 
 from launcher.core.messages.actions import Action
 from launcher.core.messages.events import Now, ReserveAsked, UnreserveAsked
-from launcher.core.model.job import Job, Owner
+from launcher.core.model.job import Job
 from launcher.core.model.reservation import Reservation
 from launcher.core.scheduling.holdback import runs_for
 from launcher.core.world.world import World
 from launcher.errors import StaleRequest, UserError
 
 
-def admits(world: World, reservation: Reservation, owner: Owner) -> bool:
-    """Whether a user may use the reserved slices in the window."""
+def admits(world: World, reservation: Reservation, job: Job) -> bool:
+    """Whether a job may use the reserved slices in the window."""
+    owner = job.owner
+    if reservation.user is None and reservation.group is None:
+        return job.interactive
     return owner.name == reservation.user or reservation.group in world.groups.get(owner.uid, ())
 
 
@@ -24,7 +27,7 @@ def barring(world: World, job: Job, uuid: str, now: Now) -> Reservation | None:
     for reservation in world.reservations.values():
         if uuid not in reservation.slices or now.wall >= reservation.end:
             continue
-        if admits(world, reservation, job.owner):
+        if admits(world, reservation, job):
             continue
         seconds = runs_for(job) or world.rules.assumed_time_limit
         if now.wall + seconds > reservation.start:
@@ -33,13 +36,13 @@ def barring(world: World, job: Job, uuid: str, now: Now) -> Reservation | None:
 
 
 def reserve(world: World, event: ReserveAsked, now: Now) -> list[Action]:
-    """Reserve slices for a user or group; raises ``UserError`` if that is impossible."""
+    """Reserve slices; raises ``UserError`` if that is impossible."""
     before = world.reservations.get(event.name)
     if before is not None and before.end > now.wall:
         raise StaleRequest(f"reservation {event.name} already exists", fix="Choose another name.")
     if event.end <= max(event.start, now.wall):
         raise UserError("the window must end after its start and in the future")
-    if (event.user is None) == (event.group is None):
+    if event.user is not None and event.group is not None:
         raise UserError("a reservation is for one user or one group")
     slices = tuple(event.slices) or _of_profile(world, event, now)
     for uuid in slices:

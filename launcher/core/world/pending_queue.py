@@ -30,13 +30,15 @@ FEW = 3
 class Lane(NamedTuple):
     """The common properties of the jobs in one heap; ``limit`` is a class of time limits.
 
-    Host jobs have lanes of their own: what blocks containers may not block host jobs.
+    Host jobs have lanes of their own: what blocks containers may not block host jobs. So have
+    interactive jobs: slices may be reserved for them.
     """
 
     need: GpuRequest
     uid: int
     limit: float | None
     on_host: bool
+    interactive: bool = False
 
 
 def limit_class(seconds: float | None) -> float | None:
@@ -101,16 +103,29 @@ class Aside:
 
 
 def lane_for(
-    need: GpuRequest, uid: int, time_limit: float | None, stop_grace: float, *, on_host: bool
+    need: GpuRequest,
+    uid: int,
+    time_limit: float | None,
+    stop_grace: float,
+    *,
+    on_host: bool,
+    interactive: bool,
 ) -> Lane:
     """Return the lane of a job with this need; times are seconds."""
     limit = limit_class(None if time_limit is None else time_limit + stop_grace)
-    return Lane(need, uid, limit, on_host)
+    return Lane(need, uid, limit, on_host, interactive)
 
 
 def lane_of(job: Job) -> Lane:
     """Return the lane of a job, whether it is in the queue or not."""
-    return lane_for(job.need, job.owner.uid, job.time_limit, job.stop_grace, on_host=job.on_host)
+    return lane_for(
+        job.need,
+        job.owner.uid,
+        job.time_limit,
+        job.stop_grace,
+        on_host=job.on_host,
+        interactive=job.interactive,
+    )
 
 
 class PendingQueue:

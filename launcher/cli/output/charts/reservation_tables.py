@@ -53,11 +53,17 @@ def timeline(
     return ["", *gantt.chart(rows, total, width, utf8=utf8, now="now", sign="+")]
 
 
+def _beneficiary(each: ReservationView) -> str:
+    if each.user is None and each.group is None:
+        return "interactive jobs"
+    return each.user or f"group {each.group}"
+
+
 def _row(each: ReservationView) -> tuple[object, ...]:
     slices = Counter(each.labels).items()
     return (
         each.name,
-        each.user if each.group is None else f"group {each.group}",
+        _beneficiary(each),
         ", ".join(label if count == 1 else f"{count} x {label}" for label, count in slices),
         second(each.start),
         second(each.end),

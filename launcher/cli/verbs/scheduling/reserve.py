@@ -32,6 +32,7 @@ END = params.Parsed("time", waiting.parse_end)
 )
 @click.option("--user", type=params.TEXT, metavar="NAME", help="For this user.")
 @click.option("--group", type=params.TEXT, metavar="NAME", help="For this group's members.")
+@click.option("--interactive", is_flag=True, help="For everybody's interactive jobs (-i).")
 @click.option(
     "--begin", type=params.BEGIN, metavar="TIME", help="From: 2026-12-01T02:00, or +2h from now."
 )
@@ -44,13 +45,13 @@ END = params.Parsed("time", waiting.parse_end)
 @output_option
 @click.argument("name", required=False, type=params.TEXT, metavar="[NAME]")
 def command(name: str | None, cancel: bool, listing: bool, output: str, **wanted: Any) -> None:
-    """Keep slices for a user or a group, from --begin to --end or --for a time (admins).
+    """Keep slices for a user, a group or interactive jobs, for a time (admins).
 
     Only jobs of theirs start there then, and before it only jobs whose time limit ends in time.
     Which slices is said by --profile and --count, or by --slice. Without NAME the reservations are
     shown, with a timeline of each slice; `launch reserve NAME --cancel` takes one back.
     """
-    given = [word for word, value in wanted.items() if value not in (None, ())]
+    given = [word for word, value in wanted.items() if value not in (None, (), False)]
     if name is None or listing or cancel:
         _check(name, given, cancel=cancel, listing=listing)
         queue = connect().queue
@@ -86,8 +87,9 @@ def _request(name: str, wanted: dict[str, Any]) -> ReserveRequest:
         raise _usage("Say which slices: --profile, or --slice, one of them.")
     if count is not None and uuids:
         raise _usage("--count goes with --profile.")
-    if (wanted["user"] is None) == (wanted["group"] is None):
-        raise _usage("Say for whom: --user or --group, one of them.")
+    for_whom = [wanted[each] or None for each in ("user", "group", "interactive")]
+    if for_whom.count(None) != 2:
+        raise _usage("Say for whom: --user, --group or --interactive, one of them.")
     if wanted["begin"] is None or (wanted["end"] is None) == (wanted["length"] is None):
         raise _usage("Say when: --begin, and --end or --for, one of them.")
     start = datetime.fromisoformat(wanted["begin"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from launcher.core.messages import events as ev
 from launcher.core.messages.requests import ReserveAsked, UnreserveAsked
 from launcher.core.model.job import Job
 from launcher.core.scheduling.reservation_windows import admits, barring
+from launcher.core.world.pending_queue import lane_of
 from launcher.errors import StaleRequest, UserError
 from tests.support.builders import ALICE, BOB, ROOT, Machine, mig, profile
 
@@ -37,11 +39,22 @@ def test_a_reservation_admits_its_user_and_the_members_of_its_group() -> None:
     asked(machine)
     asked(machine, "group", user=None, group="students", slices=(SECOND,))
     for_user, for_group = machine.world.reservations.values()
+    alices, bobs = job_of(machine, ALICE), job_of(machine, BOB)
     machine.world.groups[BOB.uid] = frozenset({"students"})
-    assert admits(machine.world, for_user, ALICE)
-    assert not admits(machine.world, for_user, BOB)
-    assert admits(machine.world, for_group, BOB)
-    assert not admits(machine.world, for_group, ALICE)
+    assert admits(machine.world, for_user, alices)
+    assert not admits(machine.world, for_user, bobs)
+    assert admits(machine.world, for_group, bobs)
+    assert not admits(machine.world, for_group, alices)
+
+
+def test_a_reservation_without_user_and_group_admits_everybodys_interactive_jobs() -> None:
+    machine = Machine()
+    asked(machine, user=None)
+    batch = job_of(machine)
+    interactive = replace(batch, interactive=True)
+    assert barred(machine, batch)
+    assert not barred(machine, interactive)
+    assert lane_of(batch) != lane_of(interactive), "what bars one must not hide the other"
 
 
 def test_others_are_barred_from_its_slices_alone() -> None:
@@ -67,7 +80,6 @@ def test_before_its_window_a_job_is_barred_that_would_run_into_it() -> None:
     ("fields", "words"),
     [
         ({"end": 1.0}, "must end after"),
-        ({"user": None}, "one user or one group"),
         ({"group": "students"}, "one user or one group"),
         ({"slices": ("MIG-x",)}, "slice MIG-x"),
         ({"slices": (), "profile": "1g.6gb", "count": 9}, "9 x 1g.6gb .* 4 of 4"),
