@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from launcher.cli.foreground.interrupts import Interrupts
+from launcher.cli.foreground.outlook import KINDS, Outlook
 from launcher.cli.output import job_format, terminal
 from launcher.cli.output.escapes import Cleaner
 from launcher.cli.output.exit_codes import EXIT_CANCELLED, EXIT_NEVER_RAN, exit_status
@@ -98,8 +99,11 @@ class Narrator:
     turn: dict[str, Any] | None = None
     """What the client of a host job needs to start its command, when it is its turn."""
 
-    def __init__(self, job: int, image: str | None, *, quiet: bool) -> None:
+    def __init__(
+        self, job: int, image: str | None, *, quiet: bool, outlook: Outlook | None = None
+    ) -> None:
         """``image`` is None for a host job: its command is this process's own to start."""
+        self._outlook = outlook
         self._job, self._is_here = job, image is None
         self._quiet = quiet
         self._said = ""
@@ -125,6 +129,8 @@ class Narrator:
             self._waits(decode_list(BlockerView, body.get("blockers") or []))
         else:
             self.close()
+            if self._outlook is not None:
+                self._outlook.over = True
             self._ran = self._ran or job.state == "RUNNING"
             if job.state == "RUNNING" and not self._is_here:
                 self._say(f"job {job.id} runs{_place(job)}")
@@ -161,6 +167,8 @@ class Narrator:
             # That an image is looked up here is not worth a line on every run.
             why = "; ".join(f"{each.kind}: needs {each.need}, {each.have}" for each in blockers)
             self._say(f"job {self._job} waits: {why}")
+            if kinds & KINDS and self._outlook is not None and not self._quiet:
+                self._outlook.ask()
 
     def _say(self, text: str) -> None:
         if text != self._said and not self._quiet:

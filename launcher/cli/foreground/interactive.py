@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from launcher.cli.foreground.detach_keys import DetachKeys
 from launcher.cli.foreground.following import Narrator, end_status
 from launcher.cli.foreground.interrupts import Interrupts
+from launcher.cli.foreground.outlook import Outlook
 from launcher.cli.foreground.terminal_session import SessionEnd, TerminalSession
 from launcher.cli.output import terminal
 from launcher.cli.output.escapes import Cleaner
@@ -40,7 +41,7 @@ def run_interactively(
     with Interrupts(client) as interrupts:
         job = client.submit([request], credentials)[0]
         interrupts.queued(job.id)
-        narrator = Narrator(job.id, request.image, quiet=quiet)
+        narrator = Narrator(job.id, request.image, quiet=quiet, outlook=Outlook(client, job.id))
         stay = Stay(client, job.id, keys, sends=request.stdin_open, redraws=False)
         end = _until_ended(client, job, narrator, interrupts, stay)
     if end is None:

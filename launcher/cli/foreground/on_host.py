@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from launcher.cli.foreground.following import Narrator, end_status, follow
 from launcher.cli.foreground.interrupts import Interrupts
+from launcher.cli.foreground.outlook import Outlook
 from launcher.cli.output import terminal
 from launcher.cli.output.exit_codes import EXIT_NEVER_RAN
 from launcher.client import Client
@@ -30,7 +31,7 @@ _ASK_SECONDS = 5.0
 def run_on_host(client: Client, request: JobSpec, *, quiet: bool) -> int:
     """Queue the job, run its command when it is its turn, and return its exit status."""
     job = client.submit([request])[0]
-    narrator = Narrator(job.id, None, quiet=quiet)
+    narrator = Narrator(job.id, None, quiet=quiet, outlook=Outlook(client, job.id))
     requeues = 0
     while True:
         with Interrupts(client) as interrupts:

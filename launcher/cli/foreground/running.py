@@ -28,8 +28,9 @@ def run_in_foreground(
         interrupts.queued(job.id)
         # Loaded while the container starts, not before the job is queued.
         from launcher.cli.foreground.following import Narrator, end_status, follow
+        from launcher.cli.foreground.outlook import Outlook
 
-        narrator = Narrator(job.id, request.image, quiet=quiet)
+        narrator = Narrator(job.id, request.image, quiet=quiet, outlook=Outlook(client, job.id))
         try:
             end = follow(client, job, narrator, interrupts, raw=raw)
         except DaemonUnreachable as error:

@@ -13,6 +13,7 @@ from launcher.cli.input.common import JOBS, connect, docker_codes, output_option
 from launcher.cli.output import terminal
 from launcher.cli.output.exit_codes import EXIT_TIMEOUT, exit_status
 from launcher.cli.output.job_tables import print_short
+from launcher.cli.output.tally import Tally
 from launcher.client import Client
 from launcher.errors import UserError
 from launcher.wire import JobView
@@ -53,9 +54,10 @@ def wait_for(client: Client, refs: Sequence[int | str], timeout: float | None) -
     """Return the jobs once all have ended, or as they are when the time is over."""
     end = None if timeout is None else time.monotonic() + timeout
     views = []
-    for ref in refs:
-        left = None if end is None else max(0.0, end - time.monotonic())
-        views.append(client.wait(ref, left))
+    with Tally(client, refs) as tally:
+        for ref in refs:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            views.append(tally.wait(ref, left))
     return views
 
 
