@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from launcher.client.http import Transport, quote
-from launcher.client.sockets import socket_candidates
+from launcher.client.sockets import place_of
 
 RECONNECT_SECONDS = 60.0
 
@@ -28,11 +28,31 @@ class ClientBase:
         self.reconnect = reconnect
         self.wakeup: int | None = None
         """For programs that handle signals while they follow: see ``HttpConnection.patient``."""
-        self._transport = Transport([socket] if socket else socket_candidates(), notice)
+        place = place_of(socket)
+        self._transport = Transport(place.sockets, notice, ssh=place.ssh)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the ssh connection, if there is one; the next request makes a new one."""
+        self._transport.close()
+
+    def never_ask(self, limit_s: float) -> None:
+        """Let ssh fail instead of asking for a password, and after ``limit_s`` seconds."""
+        if self._transport.host is not None:
+            self._transport.host.limit_s = limit_s
+
+    def account(self) -> tuple[str, str] | None:
+        """Return the user's name and home on the daemon's machine; None if that is this one."""
+        return None if self._transport.host is None else self._transport.host.account()
 
     @property
     def socket(self) -> str | None:
-        """The socket that answered; None before the first reply."""
+        """The local path of the socket that answered; None before the first reply."""
         return self._transport.socket
 
     @property

@@ -162,7 +162,7 @@ class Patience:
             raise error
         transport = self._client._transport
         now = time.monotonic()
-        if transport.socket is None:
+        if not transport.has_answered:
             raise error
         if self._until is None:
             self._until = now + self._client.reconnect

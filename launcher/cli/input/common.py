@@ -12,7 +12,7 @@ import click
 from launcher.cli.output import terminal
 from launcher.cli.output.exit_codes import EXIT_NEVER_RAN
 from launcher.client import Client, socket_candidates
-from launcher.client.sockets import answers
+from launcher.client.sockets import answers, named_daemon
 from launcher.errors import LauncherError, UserError
 
 if TYPE_CHECKING:
@@ -39,14 +39,41 @@ def output_option(function: F) -> F:
     )(function)
 
 
+def chosen_daemon() -> str | None:
+    """Return the daemon of ``-H`` or LAUNCHER_HOST; None: this machine's."""
+    context = click.get_current_context(silent=True)
+    return (context and context.find_root().params.get("host")) or named_daemon()
+
+
+def elsewhere() -> str | None:
+    """Return the address of a daemon on another machine; None: it is on this one."""
+    daemon = chosen_daemon()
+    return daemon if daemon and daemon.startswith("ssh://") else None
+
+
+def mounts_are_elsewhere() -> None:
+    """Let mounts be directories of the daemon's machine, if that is not this one."""
+    if (machine := elsewhere()) is not None:
+        from launcher.jobfile.values.volumes import MOUNTED_ON, OtherMachine
+
+        MOUNTED_ON.set(OtherMachine(machine, lambda: connect().account() or ("", "")))
+
+
 def connect(*, quiet: bool = False) -> Client:
-    """Return the client; what it has to say goes to stderr."""
-    return Client(notice=None if quiet else terminal.complain)
+    """Return the client, one for the whole verb; what it has to say goes to stderr."""
+    context = click.get_current_context(silent=True)
+    root = context and context.find_root()
+    if root and isinstance(root.obj, Client):
+        return root.obj
+    client = Client(chosen_daemon(), notice=None if quiet else terminal.complain)
+    if root:
+        root.obj = client
+    return client
 
 
 def connect_or_start(*, quiet: bool = False) -> Client:
     """Return the client; a daemon of the user's own is started where nobody runs one."""
-    if not any(answers(path) for path in socket_candidates()):
+    if chosen_daemon() is None and not any(answers(path) for path in socket_candidates()):
         from launcher.client.autostart import ensure_daemon
 
         if ensure_daemon() and not quiet:
