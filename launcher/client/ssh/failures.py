@@ -79,16 +79,11 @@ def no_socket(address: SshAddress, report: AccountReport) -> LauncherError:
     )
 
 
-def no_reply(address: SshAddress, socket: str, text: str) -> LauncherError:
-    """Return the error of a forwarded socket that was closed before the first reply."""
-    if "administratively prohibited" in text:
-        return SshRefused(
-            f"the sshd of {address.url} does not forward sockets",
-            fix="Its admin can set `AllowStreamLocalForwarding yes` in /etc/ssh/sshd_config.",
-        )
+def no_reply(address: SshAddress, socket: str) -> LauncherError:
+    """Return the error of a socket that sshd could not, or may not, connect to."""
     return DaemonUnreachable(
         f"no launcher daemon is running on {address.url}: {socket} is there, but no process"
         " answers on it",
-        fix="Start the daemon there (`systemctl start launcher`); `launch doctor` on the VM says"
-        " more.",
+        fix="Start it there (`systemctl start launcher`). If it runs, the VM's sshd_config must"
+        " have `AllowStreamLocalForwarding yes`.",
     )

@@ -61,10 +61,9 @@ class SshHost:
         None if ssh has not said that it could not connect to the socket.
         """
         tunnel = self._tunnel
-        text = "" if tunnel is None else tunnel.log()
-        if tunnel is None or "open failed" not in text:
+        if tunnel is None or "open failed" not in tunnel.log():
             return None
-        return failures.no_reply(self._address, tunnel.report.socket or "", text)
+        return failures.no_reply(self._address, tunnel.report.socket or "")
 
     def lost(self) -> LauncherError:
         """Return the error of a local socket that cannot be connected to."""
