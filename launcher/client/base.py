@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from launcher.client.http import Transport, quote
 from launcher.client.sockets import place_of
+
+if TYPE_CHECKING:
+    from launcher.client.ssh.host import SshHost
 
 RECONNECT_SECONDS = 60.0
 
@@ -41,14 +44,10 @@ class ClientBase:
         """End the ssh connection, if there is one; the next request makes a new one."""
         self._transport.close()
 
-    def never_ask(self, limit_s: float) -> None:
-        """Let ssh fail instead of asking for a password, and after ``limit_s`` seconds."""
-        if self._transport.host is not None:
-            self._transport.host.limit_s = limit_s
-
-    def account(self) -> tuple[str, str] | None:
-        """Return the user's name and home on the daemon's machine; None if that is this one."""
-        return None if self._transport.host is None else self._transport.host.account()
+    @property
+    def ssh_host(self) -> SshHost | None:
+        """The machine that ssh connects to; None if the daemon is on this one."""
+        return self._transport.host
 
     @property
     def socket(self) -> str | None:

@@ -162,7 +162,7 @@ class Patience:
             raise error
         transport = self._client._transport
         now = time.monotonic()
-        if not transport.has_answered:
+        if transport.socket is None:
             raise error
         if self._until is None:
             self._until = now + self._client.reconnect

@@ -65,11 +65,6 @@ class Transport:
         self.daemon_version: str | None = None
         self._notice = notice
 
-    @property
-    def has_answered(self) -> bool:
-        """Whether the daemon was there once."""
-        return self.socket is not None and (self.host is None or self.daemon_version is not None)
-
     def notice(self, text: str) -> None:
         """Report a message that is not an error."""
         if self._notice:
@@ -166,9 +161,11 @@ class Transport:
 
     def went_away(self) -> errors.LauncherError:
         """Return the error of a connection that was closed before the reply."""
-        is_first = self.host is not None and not self.has_answered
-        if is_first and self.host and (error := self.host.no_reply()) is not None:
-            return error
+        if self.host is not None and self.daemon_version is None:
+            error = self.host.no_reply()
+            if error is not None:
+                self.socket = None  # no daemon was there: none is waited for
+                return error
         return CutStream(f"the daemon on {self._place()} went away before it replied")
 
     def slow(self) -> errors.DaemonUnreachable:

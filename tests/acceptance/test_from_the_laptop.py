@@ -224,11 +224,15 @@ def daemon_connections(shared: DaemonProcess) -> list[str]:
     return [line for line in lines if line.endswith(str(shared.socket)) and " 03 " in line]
 
 
-def test_a_followed_log_goes_on_after_the_connection_was_cut(laptop: Shell, vm: Sshd) -> None:
+def test_a_followed_log_goes_on_after_the_connection_was_cut(
+    laptop: Shell, vm: Sshd, shared: DaemonProcess
+) -> None:
     job = runs(laptop, "sh", "-c", "echo one; until [ -e /tmp/go ]; do sleep 0.1; done; echo two")
+    idle = len(daemon_connections(shared))
     followed, waited = laptop.start("logs", "-f", job), laptop.start("wait", job)
     followed.prints(b"one\n")
-    wait_until(lambda: len(vm.sessions()) >= 2, 10, "both are connected")
+    # A reply to `wait` takes up to 20 s: its first request is enough.
+    wait_until(lambda: len(daemon_connections(shared)) == idle + 2, 10, "both are connected")
     before = vm.accepted()
     vm.cut()
     followed.says("waiting for the daemon")

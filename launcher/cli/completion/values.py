@@ -49,7 +49,8 @@ def values(kind: str, incomplete: str, daemon: str | None = None) -> list[tuple[
 
 def _client(daemon: str | None) -> Client:
     client = Client(daemon, timeout=SECONDS, reconnect=0.0)
-    client.never_ask(SECONDS)
+    if client.ssh_host is not None:
+        client.ssh_host.limit_s = SECONDS
     return client
 
 

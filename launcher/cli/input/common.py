@@ -25,6 +25,9 @@ JOBS = (
 )
 """What a reference to jobs means, at the end of the help of each verb that takes one."""
 
+_KEPT: list[Client] = []
+"""Clients whose ssh connection ends with this process: nothing waits for its end."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -56,7 +59,11 @@ def mounts_are_elsewhere() -> None:
     if (machine := elsewhere()) is not None:
         from launcher.jobfile.values.volumes import MOUNTED_ON, OtherMachine
 
-        MOUNTED_ON.set(OtherMachine(machine, lambda: connect().account() or ("", "")))
+        def account() -> tuple[str, str]:
+            host = connect().ssh_host
+            return ("", "") if host is None else host.account()
+
+        MOUNTED_ON.set(OtherMachine(machine, account))
 
 
 def connect(*, quiet: bool = False) -> Client:
@@ -68,6 +75,8 @@ def connect(*, quiet: bool = False) -> Client:
     client = Client(chosen_daemon(), notice=None if quiet else terminal.complain)
     if root:
         root.obj = client
+    if client.ssh_host is not None:
+        _KEPT.append(client)
     return client
 
 

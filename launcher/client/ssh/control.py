@@ -28,6 +28,7 @@ class Control:
     path: str
     is_shared: bool
     """Whether the connection is the user's, and stays when this client ends."""
+    is_open: bool = False
 
 
 def control_of(address: SshAddress, directory: str, *, ask: bool) -> Control:
@@ -45,7 +46,7 @@ def control_of(address: SshAddress, directory: str, *, ask: bool) -> Control:
         limits.append(f"ConnectTimeout={CONNECT_SECONDS}")
     path = config.get("controlpath", "none")
     if path != "none" and _is_open(path):
-        return Control(_words(*batch, "ControlMaster=no"), path, is_shared=True)
+        return Control(_words(*batch, "ControlMaster=no"), path, is_shared=True, is_open=True)
     persists = config.get("controlpersist", "no") not in ("no", "false")
     if path != "none" and persists and config.get("controlmaster") in _MASTERS:
         return Control(_words(*batch, *limits), path, is_shared=True)

@@ -27,7 +27,7 @@ class SshHost:
     def path(self) -> str:
         """Return the local path of the daemon's socket; connects if needed."""
         tunnel = self._tunnel
-        return self.renewed(None) if tunnel is None else tunnel.socket
+        return self.renewed(None) if tunnel is None else tunnel.path
 
     def renewed(self, dead: str | None) -> str:
         """Return a new local path in the place of one that cannot be connected to.
@@ -36,8 +36,8 @@ class SshHost:
         """
         with self._lock:
             if self._tunnel is not None:
-                if self._tunnel.socket != dead:
-                    return self._tunnel.socket
+                if self._tunnel.path != dead:
+                    return self._tunnel.path
                 self._tunnel.close()
                 self._tunnel = None
             self._tunnel = Tunnel(
@@ -47,13 +47,14 @@ class SshHost:
                 notice=self._notice,
             )
             self._was_connected = True
-            return self._tunnel.socket
+            return self._tunnel.path
 
     def account(self) -> tuple[str, str]:
         """Return the user's name and home directory on the machine."""
         self.path()
         assert self._tunnel is not None
-        return self._tunnel.report.user, self._tunnel.report.home
+        report = self._tunnel.report()
+        return report.user, report.home
 
     def no_reply(self) -> LauncherError | None:
         """Return the error of a first connection that was closed without a reply.
@@ -61,9 +62,9 @@ class SshHost:
         None if ssh has not said that it could not connect to the socket.
         """
         tunnel = self._tunnel
-        if tunnel is None or "open failed" not in tunnel.log():
+        if tunnel is None or not tunnel.is_refused():
             return None
-        return failures.no_reply(self._address, tunnel.report.socket or "")
+        return failures.no_reply(self._address, tunnel.remote)
 
     def lost(self) -> LauncherError:
         """Return the error of a local socket that cannot be connected to."""

@@ -5,7 +5,6 @@ A POSIX shell is all that the other machine needs; the launcher need not be in i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from launcher.config.default_paths import SYSTEM_SOCKET
@@ -26,14 +25,19 @@ _HOLD = f"echo {_END}; exec cat >/dev/null"
 """The session lasts until its standard input ends."""
 
 
-def remote_command(path: str | None, quote: Callable[[str], str]) -> str:
+def remote_command(path: str | None) -> str:
     """Return the command for the other machine's login shell, of whatever kind that is.
 
     ``path`` is the only socket to look at; None looks at the usual ones. One line, because
     csh takes no line breaks within quotes.
     """
-    where = _OWN if path is None else f"set -- {quote(path)}; "
-    return f"exec sh -c {quote(where + _REPORT + _HOLD)}"
+    where = _OWN if path is None else f"set -- {_quoted(path)}; "
+    return f"exec sh -c {_quoted(where + _REPORT + _HOLD)}"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as one word of any shell; importing ``shlex`` takes longer than a request."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 @dataclass
