@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import socket
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.sshd import Sshd
 from tests.support.user import NAME
 from tests.support.wait import wait_until
+from tests.unit.client.stub_daemon import StubDaemon
 
 MASTER = "  ControlMaster auto\n  ControlPath {place}/m\n  ControlPersist 60\n"
 
@@ -30,11 +32,10 @@ def vm(shared: DaemonProcess) -> Iterator[Sshd]:
 
 
 @pytest.fixture
-def runtime(tmp_path: Path) -> Path:
-    """Where a client keeps its private directory."""
-    made = tmp_path / "r"
-    made.mkdir()
-    return made
+def runtime() -> Iterator[Path]:
+    """Where a client keeps its private directory; the path is short, for sockets."""
+    with tempfile.TemporaryDirectory(prefix="r-") as name:
+        yield Path(name)
 
 
 @pytest.fixture
@@ -393,6 +394,15 @@ def test_completion_never_asks(laptop: Shell) -> None:
     assert laptop().out.strip() == b""
     laptop.environment |= {"COMP_LINE": "launch -H ssh://vm cancel "}
     assert f"plain,{job}" in laptop().text.split()
+
+
+def test_another_version_of_the_daemon_is_said(laptop: Shell, runtime: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="stub-") as name:
+        stub = StubDaemon(Path(name) / "l.sock")
+        stub.version = "9.9.9"
+        done = laptop("-H", f"ssh://vm{stub.path}", "ps")
+        stub.stop()
+    assert "the daemon is version 9.9.9" in done.err
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 
 from launcher.client.ssh.control import Control, escaped
 
-LONGEST_PLACE = 70
-"""A socket's path has at most 104 bytes on some systems, and ssh adds a suffix while it binds."""
+LONGEST_PLACE = 56
+"""ssh binds its control socket with a suffix, and a path may have 104 bytes on some systems."""
 CLOSE_SECONDS = 5.0
 _LOG_BYTES = 64 * 1024
 
