@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from launcher import AsyncClient, Client
-from tests.acceptance.shell import Shell
+from tests.acceptance.shell import LAUNCH, Shell
+from tests.acceptance.terminal import Terminal
 from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.sshd import Sshd
 from tests.support.user import NAME
@@ -351,6 +352,37 @@ def test_an_unknown_host_key_is_asked_about_on_the_terminal(
         assert "Host key verification failed" in shown
     finally:
         vm.configure("")
+
+
+@pytest.fixture
+def secret_key(vm: Sshd) -> Iterator[None]:
+    """A key with a passphrase, and no agent."""
+    vm.set_passphrase("", "word")
+    yield
+    vm.set_passphrase("word", "")
+
+
+@pytest.mark.usefixtures("secret_key")
+def test_a_passphrase_is_asked_for_on_the_terminal(laptop: Shell) -> None:
+    terminal = laptop.open_terminal("run", "-q", BUSYBOX, "echo", "hello")
+    terminal.shows("Enter passphrase for key")
+    terminal.type("word\r")
+    code, shown = terminal.end()
+    assert (code, "hello" in shown) == (0, True), shown
+
+
+@pytest.mark.usefixtures("secret_key")
+def test_ctrl_c_at_a_question_of_ssh_ends_the_verb(laptop: Shell) -> None:
+    script = f"{LAUNCH} run {BUSYBOX} true; echo code $?; stty | grep -- -echo || echo echoes"
+    terminal = Terminal(["sh", "-c", f"trap : INT; {script}"], laptop.environment)
+    try:
+        terminal.shows("Enter passphrase for key")
+        terminal.type("\x03")
+        terminal.shows("code 130")
+        terminal.shows("echoes")
+        terminal.end()
+    finally:
+        terminal.close()
 
 
 def test_a_socket_without_a_daemon_is_named(

@@ -83,6 +83,11 @@ class Sshd:
         environment = {**os.environ, "PATH": self.path}
         subprocess.run(["ssh", *words], env=environment, stderr=subprocess.DEVNULL, check=False)
 
+    def set_passphrase(self, old: str, new: str) -> None:
+        """Change the passphrase of the user's key."""
+        words = ["ssh-keygen", "-q", "-p", "-P", old, "-N", new, "-f", str(self.place / "key")]
+        subprocess.run(words, stdout=subprocess.DEVNULL, check=True)
+
     def start(self) -> None:
         """Start it, and wait until it listens."""
         config = self.place / "sshd_config"

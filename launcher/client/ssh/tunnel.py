@@ -14,6 +14,7 @@ from launcher.client.ssh.address import SshAddress
 from launcher.client.ssh.control import Control, control_of, escaped
 from launcher.client.ssh.keeper import Keeper
 from launcher.client.ssh.remote_account import AccountReport, remote_command
+from launcher.client.ssh.terminal_modes import TerminalModes
 from launcher.config.default_paths import SYSTEM_SOCKET
 
 QUIET_SECONDS = 0.3
@@ -53,12 +54,14 @@ class Tunnel:
         self._keeper = Keeper()
         self._report: AccountReport | None = None
         self.remote = address.path or SYSTEM_SOCKET
+        terminal = TerminalModes()
         try:
             self._control = self._new_control()
             if not (self._control.is_open and self._forward_at_once()):
                 self._forward_as_reported()
         except BaseException:
             self.close()
+            terminal.restore()
             raise
 
     @property
