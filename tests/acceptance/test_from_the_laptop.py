@@ -295,6 +295,16 @@ def test_an_ordinary_user_has_their_own_rights(laptop: Shell, launch: Shell) -> 
     assert refused.code == 1, refused
 
 
+def test_a_socket_of_others_is_named(laptop: Shell, vm: Sshd) -> None:
+    path = vm.place / "closed.sock"
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+        path.chmod(0o600)
+        done = laptop("-H", f"ssh://{NAME}@vm{path}", "ps")
+    assert done.code == 3
+    assert f"{NAME} may not use the daemon's socket {path}" in done.err
+
+
 def test_mounts_are_directories_of_the_other_machine(laptop: Shell, vm: Sshd) -> None:
     laptop.environment["LAUNCHER_HOST"] = f"ssh://{NAME}@vm"
     refused = laptop("run", "-v", "./data:/data", BUSYBOX, "true")
@@ -383,6 +393,17 @@ def test_ctrl_c_at_a_question_of_ssh_ends_the_verb(laptop: Shell) -> None:
         terminal.end()
     finally:
         terminal.close()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_users_shell_there_may_be_any(laptop: Shell, vm: Sshd, shell: str) -> None:
+    passwd = vm.place / "passwd"
+    before = passwd.read_text()
+    passwd.write_text(before.replace(":/bin/sh\n", f":/usr/bin/{shell}\n"))
+    try:
+        assert laptop("-H", f"ssh://{NAME}@vm", "ps").code == 0
+    finally:
+        passwd.write_text(before)
 
 
 def test_a_socket_without_a_daemon_is_named(

@@ -40,7 +40,7 @@ rm -rf "$directory"
 connection outlives this client, and has its signals as they were."""
 
 
-class Keeper:
+class SshKeeper:
     """A private directory, and the shell that removes it. ``socket`` is for the daemon's."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from launcher.client.ssh import failures
 from launcher.client.ssh.address import SshAddress
 from launcher.client.ssh.control import Control, control_of, escaped
-from launcher.client.ssh.keeper import Keeper
+from launcher.client.ssh.keeper import SshKeeper
 from launcher.client.ssh.remote_account import AccountReport, remote_command
 from launcher.client.ssh.terminal_modes import TerminalModes
 from launcher.config.default_paths import SYSTEM_SOCKET
@@ -51,7 +51,7 @@ class Tunnel:
         """
         self._address, self._again, self._notice = address, again, notice
         self._until = None if limit_s is None else time.monotonic() + limit_s
-        self._keeper = Keeper()
+        self._keeper = SshKeeper()
         self._report: AccountReport | None = None
         self.remote = address.path or SYSTEM_SOCKET
         terminal = TerminalModes()
@@ -101,7 +101,7 @@ class Tunnel:
         if self._replies():
             return True
         self._keeper.close()
-        self._keeper = Keeper()
+        self._keeper = SshKeeper()
         return False
 
     def _forward_as_reported(self) -> None:
@@ -149,7 +149,7 @@ class Tunnel:
     def _replies(self) -> bool:
         """Whether a daemon is at the other end of the local socket, also a slow one."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(_PROBE_SECONDS)
+            probe.settimeout(self._left(_PROBE_SECONDS))
             try:
                 probe.connect(self.path)
                 probe.sendall(_PROBE)
@@ -158,6 +158,10 @@ class Tunnel:
                 return True
             except OSError:
                 return False
+
+    def _left(self, most: float) -> float:
+        """Return how many seconds a step may take."""
+        return most if self._until is None else min(most, max(self._until - time.monotonic(), 0.01))
 
     def _output(self, words: list[str]) -> str:
         """Return what a short ssh command prints; raises ``LauncherError``."""
@@ -168,7 +172,7 @@ class Tunnel:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=FORWARD_SECONDS,
+                timeout=self._left(FORWARD_SECONDS),
                 check=False,
             )
         except subprocess.TimeoutExpired:

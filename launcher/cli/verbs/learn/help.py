@@ -13,6 +13,7 @@ TOPICS = {
     "tutorial": "From the first job to sweeps; CUDA without a container; Python.",
     "job-files": "Every key of a job file.",
     "python": "Jobs as objects, maps over values, asyncio.",
+    "laptop": "From your laptop by ssh: addresses, what runs where, connections.",
     "containers": "HOME and places to write, groups, limits; images that need root.",
     "verbs": "Every verb with its options; exit codes.",
     "operating": "Driver, layouts, configuration, retention, backup, clean-up.",
