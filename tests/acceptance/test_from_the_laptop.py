@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import socket
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from launcher import AsyncClient, Client
+from launcher.fakegpu.sandbox import Sandbox
 from tests.acceptance.shell import LAUNCH, Shell
 from tests.acceptance.terminal import Terminal
 from tests.support.daemon import BUSYBOX, DaemonProcess
+from tests.support.images import import_image, remove_image
 from tests.support.sshd import Sshd
 from tests.support.user import NAME
 from tests.support.wait import wait_until
@@ -119,6 +122,17 @@ def test_a_job_file_of_this_machine(laptop: Shell, tmp_path: Path) -> None:
     )
     assert laptop("submit", "--wait", str(tmp_path / "job.yaml")).code == 0
     assert laptop("logs", "last").out == b"hello\n"
+
+
+def test_an_image_archive_of_this_machine(laptop: Shell, sandbox: Sandbox, tmp_path: Path) -> None:
+    import_image(sandbox, "launcher/saved:1", {"hello": "echo loaded"})
+    archive = tmp_path / "app.tar"
+    save = ["docker", "-H", sandbox.docker_host, "save", "launcher/saved:1", "-o", str(archive)]
+    subprocess.run(save, check=True)
+    remove_image(sandbox, "launcher/saved:1")
+    laptop("image", "load", str(archive)).ok()
+    assert laptop("run", "-q", "localhost/app", "hello").out == b"loaded\n"
+    laptop("image", "rm", "localhost/app").ok()
 
 
 def test_input_of_100_megabytes_arrives_whole(laptop: Shell, vm: Sshd) -> None:
