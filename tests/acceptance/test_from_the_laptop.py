@@ -191,7 +191,9 @@ def test_ctrl_c_reaches_the_job_and_not_ssh(laptop: Shell) -> None:
 def test_the_users_own_connection_is_used(laptop: Shell, vm: Sshd, master: Path) -> None:
     before = vm.accepted()
     assert laptop("ps").code == 0
-    assert laptop("run", "-q", BUSYBOX, "true").code == 0
+    data = os.urandom(1_000_000)
+    done = laptop("run", "-i", "-q", BUSYBOX, "sha256sum", stdin=data)
+    assert (done.code, done.text.split()[0]) == (0, hashlib.sha256(data).hexdigest())
     terminal = laptop.open_terminal("run", BUSYBOX, "sh", "-c", "echo ready; sleep 60")
     terminal.shows("ready")
     terminal.type("\x03")
@@ -230,6 +232,8 @@ def test_a_killed_verb_leaves_nothing(
     followed.process.kill()
     wait_until(lambda: not any(runtime.iterdir()), 10, "its directory is gone")
     wait_until(lambda: not processes_with(str(runtime)), 10, "its ssh has ended")
+    unix = Path("/proc/net/unix")
+    wait_until(lambda: str(runtime) not in unix.read_text(), 10, "nothing is forwarded")
     wait_until(lambda: len(daemon_connections(shared)) == idle, 10, "the daemon's end is closed")
     if not shared_connection:
         wait_until(lambda: not vm.sessions(), 10, "its session has ended")
@@ -257,6 +261,17 @@ def test_a_followed_log_goes_on_after_the_connection_was_cut(
     ended = followed.end()
     assert (ended.code, ended.out) == (0, b"one\ntwo\n")
     assert waited.end().code == 0
+
+
+def test_a_terminal_is_attached_again_after_the_connection_was_cut(laptop: Shell, vm: Sshd) -> None:
+    terminal = laptop.open_terminal("run", "-it", BUSYBOX, "sh")
+    terminal.shows("# ")
+    terminal.type("stayed=6\r")
+    vm.cut()
+    terminal.shows("attaching again")
+    terminal.type("exit $stayed\r")
+    code, shown = terminal.end()
+    assert code == 6, shown
 
 
 def test_an_attached_verb_ends_with_words_if_the_machine_is_gone(

@@ -77,6 +77,7 @@ def connect(*, quiet: bool = False) -> Client:
         root.obj = client
     if client.ssh_host is not None:
         _KEPT.append(client)
+        client.ssh_host.notice = terminal.complain  # also if quiet: a key may have to be touched
         client.ssh_host.path()  # ssh asks its questions before signals are handled for a job
     return client
 

@@ -19,7 +19,9 @@ class SshHost:
 
     def __init__(self, url: str, notice: Callable[[str], None]) -> None:
         self.url = url
-        self._address, self._notice = parse_ssh(url), notice
+        self.notice = notice
+        """Receives what ssh says while it waits for the user."""
+        self._address = parse_ssh(url)
         self._lock = threading.Lock()
         self._tunnel: Tunnel | None = None
         self._was_connected = False
@@ -44,7 +46,7 @@ class SshHost:
                 self._address,
                 again=self._was_connected,
                 limit_s=self.limit_s,
-                notice=self._notice,
+                notice=self.notice,
             )
             self._was_connected = True
             return self._tunnel.path
