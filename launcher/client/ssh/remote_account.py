@@ -11,10 +11,10 @@ from launcher.config.default_paths import SYSTEM_SOCKET
 
 _MARK = "LAUNCHER-REPORT"
 _END = f"{_MARK} END"
-_OWN = (
+_USUAL = (
     "r=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}; s=${XDG_STATE_HOME:-$HOME/.local/state}; "
-    f'if [ -n "$LAUNCHER_SOCKET" ]; then set -- "$LAUNCHER_SOCKET"; else set -- {SYSTEM_SOCKET}'
-    ' "$r/launcher/launcher.sock" "$s/launcher/launcher.sock"; fi; '
+    f'set -- {SYSTEM_SOCKET} ${{LAUNCHER_SOCKET:+"$LAUNCHER_SOCKET"}}'
+    ' "$r/launcher/launcher.sock" "$s/launcher/launcher.sock"; '
 )
 _REPORT = (
     f'echo; m={_MARK}; echo "$m USER $(id -un)"; echo "$m HOME $(cd && pwd -P)"; '
@@ -31,7 +31,7 @@ def remote_command(path: str | None) -> str:
     ``path`` is the only socket to look at; None looks at the usual ones. One line, because
     csh takes no line breaks within quotes.
     """
-    where = _OWN if path is None else f"set -- {_quoted(path)}; "
+    where = _USUAL if path is None else f"set -- {_quoted(path)}; "
     return f"exec sh -c {_quoted(where + _REPORT + _HOLD)}"
 
 
