@@ -10,8 +10,8 @@ from launcher.config.default_paths import SYSTEM_SOCKET, own_socket, own_state, 
 from launcher.errors import UserError
 
 __all__ = [
-    "SYSTEM_SOCKET", "DaemonPlace", "answers", "named_daemon", "own_socket", "own_state_dir",
-    "place_of", "socket_candidates",
+    "SYSTEM_SOCKET", "DaemonPlace", "answers", "checked_address", "named_daemon",
+    "own_socket", "own_state_dir", "place_of", "socket_candidates",
 ]  # fmt: skip
 
 
@@ -30,7 +30,18 @@ def named_daemon() -> str | None:
             "LAUNCHER_HOST and LAUNCHER_SOCKET are both set, and each names a daemon",
             fix="Unset one of them: LAUNCHER_SOCKET is for a socket of this machine alone.",
         )
-    return host
+    return checked_address(host) if host else None
+
+
+def checked_address(text: str) -> str:
+    """Return the address if it has a known scheme, which ``ssh://`` and ``unix://`` are."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in ("ssh", "unix") or (scheme == "unix" and rest[:1] != "/"):
+        raise UserError(
+            f"'{text[:200]}' is not a valid address of a daemon",
+            fix="Write ssh://USER@HOST or unix:///PATH/OF/THE/SOCKET.",
+        )
+    return text
 
 
 def place_of(daemon: str | None) -> DaemonPlace:
@@ -41,17 +52,10 @@ def place_of(daemon: str | None) -> DaemonPlace:
     daemon = daemon or named_daemon()
     if daemon is None:
         return DaemonPlace(socket_candidates(), None)
-    scheme, separator, rest = daemon.partition("://")
-    if not separator:
+    if "://" not in daemon:
         return DaemonPlace([daemon], None)
-    if scheme == "ssh":
-        return DaemonPlace([], daemon)
-    if scheme == "unix" and rest.startswith("/"):
-        return DaemonPlace([rest], None)
-    raise UserError(
-        f"'{daemon[:200]}' is not a valid address of a daemon",
-        fix="Write ssh://USER@HOST or unix:///PATH/OF/THE/SOCKET.",
-    )
+    scheme, _, path = checked_address(daemon).partition("://")
+    return DaemonPlace([], daemon) if scheme == "ssh" else DaemonPlace([path], None)
 
 
 def socket_candidates() -> list[str]:

@@ -263,6 +263,20 @@ def test_a_followed_log_goes_on_after_the_connection_was_cut(
     assert waited.end().code == 0
 
 
+def test_a_followed_log_goes_on_after_the_users_connection_was_closed(
+    laptop: Shell, vm: Sshd, master: Path
+) -> None:
+    job = runs(laptop, "sh", "-c", "echo one; until [ -e /tmp/go ]; do sleep 0.1; done; echo two")
+    followed = laptop.start("logs", "-f", job)
+    followed.prints(b"one\n")
+    vm.ssh("-O", "exit", "vm")
+    followed.says("waiting for the daemon")
+    laptop("exec", job, "touch", "/tmp/go").ok()
+    ended = followed.end()
+    assert (ended.code, ended.out) == (0, b"one\ntwo\n")
+    assert master.exists()
+
+
 def test_a_terminal_is_attached_again_after_the_connection_was_cut(laptop: Shell, vm: Sshd) -> None:
     terminal = laptop.open_terminal("run", "-it", BUSYBOX, "sh")
     terminal.shows("# ")
@@ -362,6 +376,7 @@ def test_what_makes_no_sense_over_ssh_is_refused(laptop: Shell) -> None:
         ("ssh://vm/nowhere.sock", "there is no /nowhere.sock"),
         ("ssh://user:word@vm", "an ssh address has no password"),
         ("ssh://", "is not a valid ssh address"),
+        ("vm", "'vm' is not a valid address"),
     ],
 )
 def test_what_fails_says_why_and_what_to_do(laptop: Shell, address: str, words: str) -> None:

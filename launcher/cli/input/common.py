@@ -12,7 +12,7 @@ import click
 from launcher.cli.output import terminal
 from launcher.cli.output.exit_codes import EXIT_NEVER_RAN
 from launcher.client import Client, socket_candidates
-from launcher.client.sockets import answers, named_daemon
+from launcher.client.sockets import answers, checked_address, named_daemon
 from launcher.errors import LauncherError, UserError
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def output_option(function: F) -> F:
 def chosen_daemon() -> str | None:
     """Return the daemon of ``-H`` or LAUNCHER_HOST; None: this machine's."""
     context = click.get_current_context(silent=True)
-    return (context and context.find_root().params.get("host")) or named_daemon()
+    host = context.find_root().params.get("host") if context else None
+    return named_daemon() if host is None else checked_address(host)
 
 
 def elsewhere() -> str | None:

@@ -54,3 +54,10 @@ def test_two_variables_at_once_are_an_error(monkeypatch: pytest.MonkeyPatch) -> 
         place_of(None)
     monkeypatch.setenv("LAUNCHER_HOST", "")
     assert place_of(None).sockets == ["/a"]
+
+
+def test_a_host_without_a_scheme_is_not_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAUNCHER_HOST", "vm")
+    monkeypatch.delenv("LAUNCHER_SOCKET", raising=False)
+    with pytest.raises(UserError, match="'vm' is not a valid address"):
+        place_of(None)
