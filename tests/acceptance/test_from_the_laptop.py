@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -56,6 +56,25 @@ def laptop_of(environment: Mapping[str, str], vm: Sshd, directory: Path, runtime
     ours = {k: v for k, v in environment.items() if not k.startswith("LAUNCHER_")}
     ours |= {"PATH": vm.path, "LAUNCHER_HOST": "ssh://vm", "XDG_RUNTIME_DIR": str(runtime)}
     return Shell(ours, directory)
+
+
+MakeLaptop = Callable[..., tuple[Shell, Sshd]]
+
+
+@pytest.fixture
+def make_laptop(tmp_path: Path, runtime: Path) -> Iterator[MakeLaptop]:
+    """Return a maker of laptops, each with a machine of its own for a daemon."""
+    made: list[tuple[Shell, Sshd]] = []
+
+    def make(daemon: DaemonProcess, more: str = "") -> tuple[Shell, Sshd]:
+        vm = Sshd(daemon.socket, more=more)
+        made.append((laptop_of(daemon.environment, vm, tmp_path, runtime), vm))
+        return made[-1]
+
+    yield make
+    for shell, vm in made:
+        shell.close()
+        vm.close()
 
 
 @pytest.fixture
@@ -288,44 +307,35 @@ def test_a_terminal_is_attached_again_after_the_connection_was_cut(laptop: Shell
     assert code == 6, shown
 
 
+@pytest.mark.usefixtures("launch")
 def test_an_attached_verb_ends_with_words_if_the_machine_is_gone(
-    launch: Shell, shared: DaemonProcess, tmp_path: Path, runtime: Path
+    shared: DaemonProcess, make_laptop: MakeLaptop
 ) -> None:
-    vm = Sshd(shared.socket)
-    laptop = laptop_of(launch.environment, vm, tmp_path, runtime)
+    laptop, vm = make_laptop(shared)
     job = runs(laptop, "sleep", "60")
-    try:
-        execed = laptop.start("exec", job, "sh", "-c", "echo ready; sleep 60")
-        execed.prints(b"ready\n")
-        vm.stop()
-        ended = execed.end()
-        assert ended.code == 125
-        assert "the connection to ssh://vm was lost" in ended.err
-    finally:
-        laptop.close()
-        vm.close()
+    execed = laptop.start("exec", job, "sh", "-c", "echo ready; sleep 60")
+    execed.prints(b"ready\n")
+    vm.stop()
+    ended = execed.end()
+    assert ended.code == 125
+    assert "the connection to ssh://vm was lost" in ended.err
 
 
 def test_waiting_over_a_restart_of_the_daemon(
-    daemon: DaemonProcess, tmp_path: Path, runtime: Path
+    daemon: DaemonProcess, make_laptop: MakeLaptop
 ) -> None:
-    vm = Sshd(daemon.socket)
-    laptop = laptop_of(daemon.environment, vm, tmp_path, runtime)
+    laptop, vm = make_laptop(daemon)
     job = runs(laptop, "sh", "-c", "until [ -e /tmp/go ]; do sleep 0.1; done; exit 4")
-    try:
-        waited, followed = laptop.start("wait", job), laptop.start("logs", "-f", job)
-        wait_until(lambda: len(daemon_connections(daemon)) == 2, 10, "both are connected")
-        before = vm.accepted()
-        daemon.stop()
-        followed.says("waiting for the daemon")
-        daemon.start()
-        assert vm.accepted() == before
-        laptop("exec", job, "touch", "/tmp/go").ok()
-        assert waited.end().code == 4
-        assert followed.end().code == 0
-    finally:
-        laptop.close()
-        vm.close()
+    waited, followed = laptop.start("wait", job), laptop.start("logs", "-f", job)
+    wait_until(lambda: len(daemon_connections(daemon)) == 2, 10, "both are connected")
+    before = vm.accepted()
+    daemon.stop()
+    followed.says("waiting for the daemon")
+    daemon.start()
+    assert vm.accepted() == before
+    laptop("exec", job, "touch", "/tmp/go").ok()
+    assert waited.end().code == 4
+    assert followed.end().code == 0
 
 
 def test_an_ordinary_user_has_their_own_rights(laptop: Shell, launch: Shell) -> None:
@@ -468,15 +478,12 @@ def make_stale_socket() -> Iterator[Path]:
 
 
 def test_an_sshd_that_forwards_no_sockets_is_named(
-    launch: Shell, shared: DaemonProcess, tmp_path: Path, runtime: Path
+    shared: DaemonProcess, make_laptop: MakeLaptop
 ) -> None:
-    vm = Sshd(shared.socket, more="AllowStreamLocalForwarding no")
-    try:
-        done = laptop_of(launch.environment, vm, tmp_path, runtime)("ps")
-        assert done.code == 3
-        assert "must have `AllowStreamLocalForwarding yes`" in done.err
-    finally:
-        vm.close()
+    laptop, _ = make_laptop(shared, "AllowStreamLocalForwarding no")
+    done = laptop("ps")
+    assert done.code == 3
+    assert "must have `AllowStreamLocalForwarding yes`" in done.err
 
 
 def test_completion_never_asks(laptop: Shell) -> None:

@@ -66,7 +66,11 @@ class Sshd:
         self._process: subprocess.Popen[bytes] | None = None
         self._make_keys()
         self.configure("")
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def configure(self, more: str) -> None:
         """Write the client's configuration, with more lines for the host ``vm``."""
