@@ -75,6 +75,8 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 """Every verb with its summary, so that ``launch --help`` loads none of them."""
+ONLY_HERE = {"serve", "install-service", "restore"}
+"""Verbs that work on this machine alone: they refuse -H, and ignore LAUNCHER_HOST."""
 PACKAGES = {
     "First steps": "launcher.cli.verbs.learn",
     "Run jobs": "launcher.cli.verbs.jobs",
@@ -125,12 +127,25 @@ class LaunchGroup(LazyGroup):
     sections=GROUPS,
     name="launch",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="`launch VERB --help` says more. The daemon is found by LAUNCHER_SOCKET, else the"
-    " system's or your own.",
+    epilog="`launch VERB --help` says more. The daemon is found by -H, LAUNCHER_HOST or"
+    " LAUNCHER_SOCKET, else the system's or your own.",
+)
+@click.option(
+    "-H",
+    "--host",
+    metavar="ADDRESS",
+    help="The daemon on another machine, by ssh: ssh://USER@HOST[:PORT]; or unix:///PATH.",
 )
 @click.version_option(launcher.__version__, "--version", message="launch %(version)s")
-def launch() -> None:
+@click.pass_context
+def launch(ctx: click.Context, host: str | None) -> None:
     """Run Docker jobs on the MIG slices of this machine's GPUs."""
+    if host is not None and ctx.invoked_subcommand in ONLY_HERE:
+        raise click.UsageError(
+            f"'launch {ctx.invoked_subcommand}' works on this machine alone: leave -H out,"
+            " or run it there.",
+            ctx,
+        )
 
 
 def invoke(args: list[str]) -> int:

@@ -29,9 +29,13 @@ V = TypeVar("V")
 class Client(JobRequests, Following, MachineRequests):
     """A connection to the daemon. Every method is one request and raises ``LauncherError``.
 
-    ``socket`` is the path of the daemon's socket; without it ``LAUNCHER_SOCKET``, the system's and
-    the user's own are tried. ``notice`` receives messages that are not errors: a version
-    difference, or a wait for the daemon.
+    ``socket`` is the path of the daemon's socket, ``unix:///PATH``, or ``ssh://USER@HOST`` for a
+    daemon on another machine. Without it ``LAUNCHER_HOST`` or ``LAUNCHER_SOCKET`` names the daemon,
+    else the system's and the user's own are tried. ``notice`` receives messages that are not
+    errors: a version difference, or a wait for the daemon.
+
+    An ssh connection is made by the first request, serves all of them, and ends with ``close()``,
+    a ``with`` block, or the client itself.
     """
 
     def run(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from launcher.client.http import Transport, quote
-from launcher.client.sockets import socket_candidates
+from launcher.client.sockets import place_of
+
+if TYPE_CHECKING:
+    from launcher.client.ssh.host import SshHost
 
 RECONNECT_SECONDS = 60.0
 
@@ -28,11 +31,27 @@ class ClientBase:
         self.reconnect = reconnect
         self.wakeup: int | None = None
         """For programs that handle signals while they follow: see ``HttpConnection.patient``."""
-        self._transport = Transport([socket] if socket else socket_candidates(), notice)
+        place = place_of(socket)
+        self._transport = Transport(place.sockets, notice, ssh=place.ssh)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the ssh connection, if there is one; the next request makes a new one."""
+        self._transport.close()
+
+    @property
+    def ssh_host(self) -> SshHost | None:
+        """The machine that ssh connects to; None if the daemon is on this one."""
+        return self._transport.host
 
     @property
     def socket(self) -> str | None:
-        """The socket that answered; None before the first reply."""
+        """The local path of the socket that answered; None before the first reply."""
         return self._transport.socket
 
     @property

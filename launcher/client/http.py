@@ -12,6 +12,7 @@ from launcher import errors
 from launcher.client.http11 import HttpConnection, ProtocolError, Response
 
 if TYPE_CHECKING:
+    from launcher.client.ssh.host import SshHost
     from launcher.wire import Frame
 
 VERSION_HEADER = "Launcher-Version"
@@ -46,10 +47,20 @@ class CutStream(errors.DaemonUnreachable):
 
 
 class Transport:
-    """Requests to the daemon on the first socket that answers, then always on that one."""
+    """Requests to the daemon on the first socket that answers, then always on that one.
 
-    def __init__(self, candidates: list[str], notice: Callable[[str], None] | None) -> None:
+    With an ``ssh`` address the socket is a local one that ssh forwards.
+    """
+
+    def __init__(
+        self,
+        candidates: list[str],
+        notice: Callable[[str], None] | None,
+        *,
+        ssh: str | None = None,
+    ) -> None:
         self.candidates = candidates
+        self.host = _ssh_host(ssh, notice) if ssh else None
         self.socket: str | None = None
         self.daemon_version: str | None = None
         self._notice = notice
@@ -58,6 +69,11 @@ class Transport:
         """Report a message that is not an error."""
         if self._notice:
             self._notice(text)
+
+    def close(self) -> None:
+        """End the ssh connection, if there is one."""
+        if self.host is not None:
+            self.host.close()
 
     def json(self, method: str, path: str, body: Any = None, *, timeout: float) -> Any:
         """Return the parsed JSON of one exchange."""
@@ -143,18 +159,28 @@ class Transport:
             self.notice(notice)
         return True
 
-    def went_away(self) -> CutStream:
+    def went_away(self) -> errors.LauncherError:
         """Return the error of a connection that was closed before the reply."""
-        return CutStream(f"the daemon on {self.socket} went away before it replied")
+        if self.host is not None and self.daemon_version is None:
+            error = self.host.no_reply()
+            if error is not None:
+                self.socket = None  # no daemon was there: none is waited for
+                return error
+        return CutStream(f"the daemon on {self._place()} went away before it replied")
 
     def slow(self) -> errors.DaemonUnreachable:
         """Return the error of a reply that did not come in time."""
         return errors.DaemonUnreachable(
-            f"the daemon on {self.socket} did not answer in time",
+            f"the daemon on {self._place()} did not answer in time",
             fix="`launch status` shows its state; see its log.",
         )
 
+    def _place(self) -> str | None:
+        return self.socket if self.host is None else self.host.url
+
     def _connect(self, timeout: float) -> HttpConnection:
+        if self.host is not None:
+            return self._connect_by(self.host, timeout)
         failed: list[tuple[str, OSError]] = []
         for path in [self.socket] if self.socket else self.candidates:
             try:
@@ -166,6 +192,17 @@ class Transport:
             return connection
         raise unreachable(failed)
 
+    def _connect_by(self, host: SshHost, timeout: float) -> HttpConnection:
+        self.socket = host.path()
+        try:
+            return HttpConnection(self.socket, timeout)
+        except OSError:  # ssh has ended
+            self.socket = host.renewed(self.socket)
+        try:
+            return HttpConnection(self.socket, timeout)
+        except OSError as error:
+            raise host.lost() from error
+
     def _version(self, version: str | None) -> None:
         if version and version != self.daemon_version:
             self.daemon_version = version
@@ -173,6 +210,12 @@ class Transport:
                 self.notice(
                     f"this is version {launcher.__version__}, the daemon is version {version}"
                 )
+
+
+def _ssh_host(url: str, notice: Callable[[str], None] | None) -> SshHost:
+    from launcher.client.ssh.host import SshHost
+
+    return SshHost(url, notice or (lambda _: None))
 
 
 def request_of(method: str, path: str, body: Any = None) -> tuple[str, str, dict[str, str], bytes]:

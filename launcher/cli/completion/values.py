@@ -30,10 +30,13 @@ Values = Iterable[tuple[str, str]]
 """Pairs of a value and its description, which may be empty."""
 
 
-def values(kind: str, incomplete: str) -> list[tuple[str, str]]:
-    """Return what completes a word of this kind, a key of ``KINDS`` or ``LOCAL``."""
+def values(kind: str, incomplete: str, daemon: str | None = None) -> list[tuple[str, str]]:
+    """Return what completes a word of this kind, a key of ``KINDS`` or ``LOCAL``.
+
+    ``daemon`` is the address that ``-H`` names, if any.
+    """
     try:
-        pairs = LOCAL[kind]() if kind in LOCAL else KINDS[kind](_client())
+        pairs = LOCAL[kind]() if kind in LOCAL else KINDS[kind](_client(daemon))
         fit = (pair for pair in pairs if pair[0].startswith(incomplete))
         return [
             (value, terminal.safe(text)[:LONGEST_HELP])
@@ -44,8 +47,11 @@ def values(kind: str, incomplete: str) -> list[tuple[str, str]]:
         return []
 
 
-def _client() -> Client:
-    return Client(timeout=SECONDS, reconnect=0.0)
+def _client(daemon: str | None) -> Client:
+    client = Client(daemon, timeout=SECONDS, reconnect=0.0)
+    if client.ssh_host is not None:
+        client.ssh_host.limit_s = SECONDS
+    return client
 
 
 def _live_jobs(client: Client) -> Values:

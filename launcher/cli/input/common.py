@@ -12,7 +12,7 @@ import click
 from launcher.cli.output import terminal
 from launcher.cli.output.exit_codes import EXIT_NEVER_RAN
 from launcher.client import Client, socket_candidates
-from launcher.client.sockets import answers
+from launcher.client.sockets import answers, checked_address, named_daemon
 from launcher.errors import LauncherError, UserError
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ JOBS = (
     " jobs and arrays with these ids."
 )
 """What a reference to jobs means, at the end of the help of each verb that takes one."""
+
+_KEPT: list[Client] = []
+"""Clients whose ssh connection ends with this process: nothing waits for its end."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,14 +42,50 @@ def output_option(function: F) -> F:
     )(function)
 
 
+def chosen_daemon() -> str | None:
+    """Return the daemon of ``-H`` or LAUNCHER_HOST; None: this machine's."""
+    context = click.get_current_context(silent=True)
+    host = context.find_root().params.get("host") if context else None
+    return named_daemon() if host is None else checked_address(host)
+
+
+def elsewhere() -> str | None:
+    """Return the address of a daemon on another machine; None: it is on this one."""
+    daemon = chosen_daemon()
+    return daemon if daemon and daemon.startswith("ssh://") else None
+
+
+def mounts_are_elsewhere() -> None:
+    """Let mounts be directories of the daemon's machine, if that is not this one."""
+    if (machine := elsewhere()) is not None:
+        from launcher.jobfile.values.volumes import MOUNTED_ON, OtherMachine
+
+        def account() -> tuple[str, str]:
+            host = connect().ssh_host
+            return ("", "") if host is None else host.account()
+
+        MOUNTED_ON.set(OtherMachine(machine, account))
+
+
 def connect(*, quiet: bool = False) -> Client:
-    """Return the client; what it has to say goes to stderr."""
-    return Client(notice=None if quiet else terminal.complain)
+    """Return the client, one for the whole verb; what it has to say goes to stderr."""
+    context = click.get_current_context(silent=True)
+    root = context and context.find_root()
+    if root and isinstance(root.obj, Client):
+        return root.obj
+    client = Client(chosen_daemon(), notice=None if quiet else terminal.complain)
+    if root:
+        root.obj = client
+    if client.ssh_host is not None:
+        _KEPT.append(client)
+        client.ssh_host.notice = terminal.complain  # also if quiet: a key may have to be touched
+        client.ssh_host.path()  # ssh asks its questions before signals are handled for a job
+    return client
 
 
 def connect_or_start(*, quiet: bool = False) -> Client:
     """Return the client; a daemon of the user's own is started where nobody runs one."""
-    if not any(answers(path) for path in socket_candidates()):
+    if chosen_daemon() is None and not any(answers(path) for path in socket_candidates()):
         from launcher.client.autostart import ensure_daemon
 
         if ensure_daemon() and not quiet:

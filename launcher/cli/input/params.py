@@ -34,7 +34,8 @@ class Parsed(_Type):
 
         from launcher.cli.completion.values import values
 
-        pairs = values(self._completes, incomplete) if self._completes else []
+        daemon = ctx.find_root().params.get("host")
+        pairs = values(self._completes, incomplete, daemon) if self._completes else []
         return [CompletionItem(value, help=text or None) for value, text in pairs]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from launcher.cli.input.common import elsewhere
 from launcher.cli.output import terminal
 from launcher.jobfile.values import environment, gpu_spec, units, volumes
 from launcher.jobfile.values import names as words
@@ -46,7 +47,7 @@ def build_host(flags: Mapping[str, Any]) -> JobSpec:
     command, detach = list(flags["words"]), flags["detach"]
     gpus = gpus_of(flags)
     optional = {
-        "working_dir": os.getcwd() if detach else None,  # noqa: PTH109
+        "working_dir": _directory() if detach else None,
         "tty": (detach and flags["tty"]) or None,
         "stdin_open": (detach and flags["tty"]) or None,
         **_schedule(flags, gpus),
@@ -64,6 +65,11 @@ def build_host(flags: Mapping[str, Any]) -> JobSpec:
         foreground=not detach,
         **{name: value for name, value in optional.items() if value is not None},
     )
+
+
+def _directory() -> str | None:
+    """Return this directory; None, which is the user's home, if the job runs elsewhere."""
+    return None if elsewhere() else os.getcwd()  # noqa: PTH109
 
 
 def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import copy
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from launcher import errors, wire
 from launcher.client.aio.awaited import ReplayedTransport, awaited
@@ -61,6 +61,16 @@ class AsyncClient:
     def daemon_version(self) -> str | None:
         """The daemon's version; None before the first reply."""
         return self._plain.daemon_version
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the ssh connection, if there is one; the next request makes a new one."""
+        await asyncio.to_thread(self._plain.close)
 
     def _over(self, replies: ReplayedTransport) -> Client:
         """Return the synchronous twin, with these replies as its transport."""

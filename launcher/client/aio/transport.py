@@ -7,7 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import closing, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher import errors
 from launcher.client.http import (
@@ -22,6 +22,9 @@ from launcher.client.http import (
 )
 from launcher.client.http11 import ProtocolError, Response, request_head
 from launcher.wire import Frame
+
+if TYPE_CHECKING:
+    from launcher.client.ssh.host import SshHost
 
 T = TypeVar("T")
 
@@ -104,6 +107,8 @@ class AsyncTransport:
 
     async def _connect(self) -> socket.socket:
         transport = self._transport
+        if transport.host is not None:
+            return await self._connect_by(transport.host)
         failed: list[tuple[str, OSError]] = []
         for path in [transport.socket] if transport.socket else transport.candidates:
             try:
@@ -114,6 +119,18 @@ class AsyncTransport:
             transport.socket = path
             return connected
         raise unreachable(failed)
+
+    async def _connect_by(self, host: SshHost) -> socket.socket:
+        path = await asyncio.to_thread(host.path)
+        for attempt in (1, 2):
+            self._transport.socket = path
+            try:
+                return await _connected(path)
+            except OSError as error:  # ssh has ended
+                if attempt == 2:
+                    raise host.lost() from error
+                path = await asyncio.to_thread(host.renewed, path)
+        raise host.lost()
 
 
 class _Connection:

@@ -153,7 +153,8 @@ class _Job:
             own["volumes"] = (*own.get("volumes", ()), volumes.real_home())
         if "runtime" in own:
             own.setdefault("image", "")
-            own.setdefault("working_dir", str(self.around.base.absolute()))
+            if volumes.MOUNTED_ON.get() is None:  # else the user's home on that machine
+                own.setdefault("working_dir", str(self.around.base.absolute()))
             own.setdefault("name", name or words.name_of_program(own["command"][0]))
         own.setdefault("name", name or default_name(own["image"]))
         return JobSpec(**own, array=together.array_request(self.fields))

@@ -6,6 +6,9 @@ Every function raises ``ValueError`` with a message for people.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from launcher.spec.job_spec import Mount
@@ -15,6 +18,21 @@ HOMES = ("job", "real")
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class OtherMachine:
+    """The daemon's machine, if it is not this one: mounts are directories of that machine.
+
+    ``account`` returns the user's name and home directory there, and may connect.
+    """
+
+    name: str
+    account: Callable[[], tuple[str, str]]
+
+
+MOUNTED_ON: ContextVar[OtherMachine | None] = ContextVar("MOUNTED_ON", default=None)
+"""The machine whose directories are mounted; None: this one."""
 
 _MODES = {"": False, "rw": False, "ro": True}
 NO_MEANING = {"z", "Z", "cached", "delegated", "consistent"}
@@ -48,12 +66,30 @@ def bind(source: str, target: str, base: Path, *, read_only: bool) -> Mount:
         raise ValueError(f"the mount's target '{target[:120]}' must be an absolute path")
     if os.path.normpath(target) in ("/", "//"):
         raise ValueError("nothing can be mounted over the container's /")
+    machine = MOUNTED_ON.get()
+    path = _source(source, base) if machine is None else _source_on(machine, source)
+    return Mount(source=path, target=target, read_only=read_only)
+
+
+def _source(source: str, base: Path) -> str:
     try:
         home = type(base)(source).expanduser()
     except RuntimeError as error:
         raise ValueError(f"'{source[:120]}': there is no such home directory") from error
-    path = os.path.abspath(base / home)  # noqa: PTH100 - keeps symlinks
-    return Mount(source=path, target=target, read_only=read_only)
+    return os.path.abspath(base / home)  # noqa: PTH100 - keeps symlinks
+
+
+def _source_on(machine: OtherMachine, source: str) -> str:
+    first, _, rest = source.partition("/")
+    if first == "~":
+        return os.path.normpath(f"{machine.account()[1]}/{rest}")
+    if first:
+        raise ValueError(
+            f"'{source[:120]}' would be relative to a directory of this machine, but mounts are"
+            f" directories of {machine.name}: write an absolute path of that machine, or ~/..."
+            " for your home there"
+        )
+    return os.path.normpath(source)
 
 
 def check_targets(mounts: list[Mount]) -> None:
@@ -79,6 +115,10 @@ def parse_home(text: str) -> str:
 
 def real_home() -> Mount:
     """Return the mount of the caller's home directory; raises ``ValueError`` without one."""
+    machine = MOUNTED_ON.get()
+    if machine is not None:
+        name, home = machine.account()
+        return Mount(home, f"/home/{name}")
     import pwd
 
     try:

@@ -7,7 +7,12 @@ from typing import Any
 import click
 
 from launcher.cli.input import params
-from launcher.cli.input.common import connect_or_start, credentials, docker_codes
+from launcher.cli.input.common import (
+    connect_or_start,
+    credentials,
+    docker_codes,
+    mounts_are_elsewhere,
+)
 from launcher.cli.input.docker_flags import (
     docker_flags,
     must_be_terminal,
@@ -114,6 +119,7 @@ def command(detach: bool, quiet: bool, raw: bool, detach_keys: bytes, **flags: A
     check_array(flags, "launch run", detach=detach)
     if flags["tty"] and flags["interactive"] and not detach:
         must_be_terminal()
+    mounts_are_elsewhere()
     request = build(flags)
     for note in notes(flags):
         terminal.say(f"note: {note}")

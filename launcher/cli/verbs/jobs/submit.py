@@ -6,7 +6,12 @@ import sys
 
 import click
 
-from launcher.cli.input.common import connect_or_start, credentials, output_option
+from launcher.cli.input.common import (
+    connect_or_start,
+    credentials,
+    mounts_are_elsewhere,
+    output_option,
+)
 from launcher.cli.output import render, terminal
 from launcher.cli.output.job_tables import print_short
 from launcher.cli.output.submitted import ids, images, print_planned, print_submitted
@@ -38,6 +43,7 @@ def command(
     from launcher.cli.verbs.jobs.wait import together, wait_for
     from launcher.jobfile import load
 
+    mounts_are_elsewhere()
     jobs = load(files, sys.stdin.buffer, services=services, notice=terminal.complain)
     client = connect_or_start()
     wanted = credentials(i for job in jobs if job.pull_policy != "never" for i in images(job))

@@ -14,6 +14,7 @@ TOPICS = {
     "job-files": "Every key of a job file.",
     "python": "Jobs as objects, maps over values, asyncio.",
     "interactive": "Terminals, commands in running jobs, ports.",
+    "laptop": "From your laptop by ssh: addresses, what runs where, connections.",
     "containers": "HOME and places to write, groups, limits; images that need root.",
     "verbs": "Every verb with its options; exit codes.",
     "operating": "Driver, layouts, configuration, retention, backup, clean-up.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launcher.cli.input import params
-from launcher.cli.input.common import connect
+from launcher.cli.input.common import connect, mounts_are_elsewhere
 from launcher.cli.output import terminal
 from launcher.cli.output.charts.forecasts import SVG, print_forecasts
 
@@ -82,4 +82,5 @@ def _jobs(files: Sequence[str]) -> list[JobSpec] | None:
         return None
     from launcher.jobfile import load
 
+    mounts_are_elsewhere()
     return load(files, sys.stdin.buffer, notice=terminal.complain)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from launcher.cli.input.common import connect, output_option
+from launcher.cli.input.common import connect, elsewhere, output_option
 from launcher.cli.output import render, terminal
 from launcher.errors import DaemonUnreachable
 from launcher.wire import Check
@@ -25,6 +25,8 @@ def command(fix: bool, output: str) -> int:
         client = connect()
         checks = client.doctor_fix() if fix else client.doctor()
     except DaemonUnreachable as error:
+        if elsewhere():  # the checks without a daemon are of this machine
+            raise
         from launcher.daemon.doctor import alone
 
         daemon = Check(check="daemon", state="problem", message=error.message, fix=error.fix)

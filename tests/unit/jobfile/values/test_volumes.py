@@ -99,3 +99,17 @@ def test_a_user_without_an_account_has_no_real_home(monkeypatch: pytest.MonkeyPa
 def test_the_home_of_a_job_is_its_own_or_the_real_one(text: str) -> None:
     with pytest.raises(ValueError, match="write job or real"):
         volumes.parse_home(text)
+
+
+def test_on_another_machine_sources_are_its_own_directories() -> None:
+    machine = volumes.OtherMachine("ssh://vm", lambda: ("ann", "/home/ann"))
+    before = volumes.MOUNTED_ON.set(machine)
+    try:
+        assert parse_volume("~/data:/in", BASE).source == "/home/ann/data"
+        assert parse_volume("/data/../x:/in", BASE).source == "/x"
+        assert volumes.real_home() == Mount("/home/ann", "/home/ann")
+        for source in (".", "./data", "../data", "~bob/data"):
+            with pytest.raises(ValueError, match="mounts are directories of ssh://vm"):
+                parse_volume(f"{source}:/in", BASE)
+    finally:
+        volumes.MOUNTED_ON.reset(before)
