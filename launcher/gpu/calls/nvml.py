@@ -131,6 +131,13 @@ def memory_total(device: Handle) -> int | None:
     return None if reply is None else int(reply.total) // MIB
 
 
+def memory_used(device: Handle) -> int | None:
+    """Return a device's used memory in MiB; None if it is gone or NVML does not report it."""
+    unknown = UNKNOWABLE | GONE | {NO_PERMISSION}
+    reply = query("nvmlDeviceGetMemoryInfo", device, unknown=unknown)
+    return None if reply is None else _mib(reply.used)
+
+
 def mig_mode(device: Handle) -> tuple[bool, bool] | None:
     """Return (current, pending) of MIG mode, None if the board does not support MIG."""
     reply = query("nvmlDeviceGetMigMode", device, unknown=UNKNOWABLE)

@@ -49,7 +49,18 @@ def test_a_slice_has_exactly_the_keys_that_programs_rely_on() -> None:
     machine, _ = running()
     told = json.loads(convert.dump(list[wire.SliceView], job_views.slice_views(machine.world)))
     assert {frozenset(one) for one in told} == {
-        frozenset([*SLICE_KEYS.split(), "why", "since", "fix", "memory_shared", "array"])
+        frozenset(
+            [
+                *SLICE_KEYS.split(),
+                "why",
+                "since",
+                "fix",
+                "memory_shared",
+                "array",
+                "memory_used_mib",
+                "processes",
+            ]
+        )
     }
 
 
