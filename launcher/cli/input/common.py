@@ -16,6 +16,7 @@ from launcher.client.sockets import answers
 from launcher.errors import LauncherError, UserError
 
 if TYPE_CHECKING:
+    from launcher.client.aio.client import AsyncClient
     from launcher.wire import RegistryAuth
 
 JOBS = (
@@ -42,6 +43,13 @@ def output_option(function: F) -> F:
 def connect(*, quiet: bool = False) -> Client:
     """Return the client; what it has to say goes to stderr."""
     return Client(notice=None if quiet else terminal.complain)
+
+
+def connect_async() -> AsyncClient:
+    """Return the client for an event loop; what it has to say is dropped."""
+    from launcher.client.aio.client import AsyncClient
+
+    return AsyncClient()
 
 
 def connect_or_start(*, quiet: bool = False) -> Client:

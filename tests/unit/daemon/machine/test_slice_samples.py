@@ -1,4 +1,4 @@
-"""Samples of slices: what NVML does not report is None, and a sample takes no longer than it may."""
+"""Samples of slices: what NVML does not report is None, and a sample ends in time."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def view_of(machine: Machine, job: job_views.Job, caller: Caller) -> wire.JobVie
 def test_a_job_has_exactly_the_keys_that_programs_rely_on() -> None:
     machine, job = running()
     told = json.loads(convert.dump(wire.JobView, view_of(machine, job, HERS)))
-    assert set(told) == {*JOB_KEYS.split(), "message", "time_limit"}
+    assert set(told) == {*JOB_KEYS.split(), "message", "time_limit", "runtime"}
 
 
 def test_a_slice_has_exactly_the_keys_that_programs_rely_on() -> None:
