@@ -40,6 +40,17 @@ def output_option(function: F) -> F:
     )(function)
 
 
+def watch_option(function: F) -> F:
+    """Add ``--watch``."""
+    return click.option(
+        "-w",
+        "--watch",
+        "watched",
+        is_flag=True,
+        help="Print again whenever something changes, until Ctrl-C.",
+    )(function)
+
+
 def connect(*, quiet: bool = False) -> Client:
     """Return the client; what it has to say goes to stderr."""
     return Client(notice=None if quiet else terminal.complain)

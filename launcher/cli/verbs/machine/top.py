@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import click
 
 from launcher.cli.input.common import connect, connect_async
+from launcher.cli.output import terminal
 from launcher.client import Client
 from launcher.errors import LauncherError
 
@@ -29,7 +30,7 @@ def command(once: bool) -> int:
 
     The view follows the daemon, also when it is restarted. It works without colours (NO_COLOR).
     """
-    if not (once or (sys.stdin.isatty() and sys.stdout.isatty() and _can_redraw())):
+    if not (once or (sys.stdin.isatty() and sys.stdout.isatty() and terminal.can_redraw())):
         raise click.UsageError(
             "This is not a terminal that can redraw: `launch top --once` prints one frame.",
             click.get_current_context(),
@@ -45,10 +46,6 @@ def command(once: bool) -> int:
     from launcher.cli.live.app import run_top
 
     return run_top(connect_async(), read(client), _user(), ascii_only=ascii_only)
-
-
-def _can_redraw() -> bool:
-    return os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
 
 
 def _print(client: Client, *, ascii_only: bool) -> None:
