@@ -23,7 +23,9 @@ class TmuxScreen:
     ) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="tmux-")
         self._socket = str(Path(self._directory.name) / "s")
-        command = f"trap : INT; echo before; {shlex.join([LAUNCH, *words])}; echo {ENDED} $?; exec cat"
+        command = (
+            f"trap : INT; echo before; {shlex.join([LAUNCH, *words])}; echo {ENDED} $?; exec cat"
+        )
         self._environment = {**environment, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
         size = ["-x", str(columns), "-y", str(rows)]
         self._tmux("new-session", "-d", *size, "sh", "-c", command)

@@ -15,7 +15,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 
 from launcher.cli.live import feed
-from launcher.cli.live.frame import Frame, Look, draw
+from launcher.cli.live.frame import Drawing, Look, draw
 from launcher.cli.live.snapshot import Snapshot
 from launcher.cli.live.top_screen import TopScreen
 from launcher.cli.output.exit_codes import EXIT_CANCELLED
@@ -73,7 +73,7 @@ class TopApp(App[int]):
         """Draw the present snapshot at the present time."""
         self._top.show(self.frame())
 
-    def frame(self) -> Frame:
+    def frame(self) -> Drawing:
         """Return the present frame."""
         return draw(self.snapshot, self.look, datetime.now(UTC))
 
@@ -86,6 +86,11 @@ class TopApp(App[int]):
 
     def _show_starts(self, starts: dict[int, float]) -> None:
         self.change(starts=starts)
+
+    def _fatal_error(self) -> None:
+        """Leave without Textual's traceback: its values may have control characters."""
+        self.failure = self.failure or self._exception
+        self._close_messages_no_wait()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self.run_worker(self._reported(work), exit_on_error=False)

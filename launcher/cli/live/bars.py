@@ -15,7 +15,7 @@ USED, UNUSED = ("#", "█"), (".", "░")
 
 
 @dataclass(frozen=True)
-class Bar:
+class SliceBar:
     """A slice on the bar; ``first`` and ``last`` are the columns of its edges."""
 
     slice: SliceView
@@ -32,11 +32,11 @@ class Bar:
 class BarRows:
     """The slices of one GPU on a bar of ``width`` columns, from left to right."""
 
-    bars: Sequence[Bar]
+    bars: Sequence[SliceBar]
     width: int
     ascii_only: bool
 
-    def row(self, label: Callable[[Bar], str], styles: Mapping[str, str]) -> Line:
+    def row(self, label: Callable[[SliceBar], str], styles: Mapping[str, str]) -> Line:
         """Return a row with a text in each slice; ``styles`` are by UUID."""
         edge, spans, column = EDGES[not self.ascii_only], list[Span](), 0
         for bar in self.bars:
@@ -55,7 +55,7 @@ class BarRows:
         """Return a row that is filled as far as the memory of each slice is used."""
         return self.row(self._fill, styles)
 
-    def _fill(self, bar: Bar) -> str:
+    def _fill(self, bar: SliceBar) -> str:
         used, total = bar.slice.memory_used_mib, bar.slice.memory_mib
         if used is None:
             return "?"
@@ -72,22 +72,25 @@ def bars_of(
     spans, total = _in_units(gpu, slices) or _in_memory(gpu, slices)
     most = max(width - 1, 1)
     bars = [
-        Bar(each, round(start * most / total), round(end * most / total))
+        SliceBar(each, round(start * most / total), round(end * most / total))
         for each, (start, end) in zip(slices, spans, strict=True)
     ]
     bars.sort(key=lambda bar: (bar.first, bar.last))
     return BarRows(bars, width, ascii_only)
 
 
+PLACE = frozenset({"start", "size"})
 Extents = tuple[list[tuple[float, float]], float]
 """Start and end of each slice, and the end of the bar."""
 
 
 def _in_units(gpu: GpuView | None, slices: Sequence[SliceView]) -> Extents | None:
     """Return the placements; None if one is unknown. Slices in one place share it equally."""
-    if gpu is None or not gpu.units or any(each.placement is None for each in slices):
+    places = [
+        (p["start"], p["size"]) for each in slices if (p := each.placement) and p.keys() >= PLACE
+    ]
+    if gpu is None or not gpu.units or len(places) < len(slices):
         return None
-    places = [(p["start"], p["size"]) for each in slices if (p := each.placement) is not None]
     together, before = Counter(places), Counter[tuple[int, int]]()
     result: list[tuple[float, float]] = []
     for start, size in places:

@@ -37,7 +37,7 @@ async def follow(
             if now != count:
                 show(await _read(client))
                 count = now
-                await asyncio.sleep(REFRESH_SECONDS)
+            await asyncio.sleep(REFRESH_SECONDS)
         except AWAY as error:
             count = None
             trouble(f"the daemon does not answer, trying again: {error.message}")
@@ -51,7 +51,7 @@ async def estimate(
 ) -> None:
     """Call ``show`` with the likely starts of waiting jobs, again when the queue has changed.
 
-    A refusal is no trouble: the starts are only not known. Runs until cancelled.
+    After a refusal the starts are unknown. Runs until cancelled.
     """
     known: object = None
     while True:

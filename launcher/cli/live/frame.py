@@ -38,21 +38,21 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Frame:
+class Drawing:
     """The lines of a frame, and the rows of the queue in their order, also those not seen."""
 
     lines: list[Line]
     rows: list[QueueRow]
 
 
-def draw(snapshot: Snapshot, look: Look, now: datetime) -> Frame:
+def draw(snapshot: Snapshot, look: Look, now: datetime) -> Drawing:
     """Return the frame of a snapshot; ``now`` is a moment with a time zone."""
     rows = queue_rows(snapshot, now, look.starts, look.user, look.text)
     picture = PictureOf(snapshot, now, look.width, look.chosen, look.ascii_only)
     head = [_title(snapshot, look, now)]
     if look.height is None:
         queue = _queue(snapshot, rows, look, None)
-        return Frame([*head, *gpu_lines(picture, 0), [], *queue], rows)
+        return Drawing([*head, *gpu_lines(picture, 0), [], *queue], rows)
     room = max(0, look.height - 2)
     least = min(2 + max(len(rows), 1), max(LEAST_QUEUE + 2, look.height // 3))
     gpus = _fitting(picture, max(1, room - least))
@@ -61,7 +61,7 @@ def draw(snapshot: Snapshot, look: Look, now: datetime) -> Frame:
         gpus = [*gpus, []]
     body = [*head, *gpus, *queue][: look.height - 1]
     body += [[] for _ in range(look.height - 1 - len(body))]
-    return Frame([*body, _foot(look)][-look.height :], rows)
+    return Drawing([*body, _foot(look)][-look.height :], rows)
 
 
 def _title(snapshot: Snapshot, look: Look, now: datetime) -> Line:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from launcher.cli.live.bars import Bar, bars_of
+from launcher.cli.live.bars import SliceBar, bars_of
 from launcher.cli.live.queue_rows import time_left
 from launcher.cli.live.snapshot import Snapshot
 from launcher.cli.live.spans import BAD, CHOSEN, FAINT, GOOD, RULED, Line, Span, cut_line, line
@@ -100,7 +100,7 @@ def _bar(
     return rows
 
 
-def _who(bar: Bar) -> str:
+def _who(bar: SliceBar) -> str:
     each = bar.slice
     if each.job is None:
         return terminal.safe(each.state)

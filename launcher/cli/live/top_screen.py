@@ -17,7 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from launcher import errors
-from launcher.cli.live.frame import Frame
+from launcher.cli.live.frame import Drawing
 from launcher.cli.live.queue_rows import QueueRow
 from launcher.cli.live.screens import HELP, LogScreen, TextScreen
 from launcher.cli.live.spans import Line
@@ -99,7 +99,7 @@ class TopScreen(Screen[None]):
         yield self._view
         yield self._input
 
-    def show(self, frame: Frame) -> None:
+    def show(self, frame: Drawing) -> None:
         """Show a frame."""
         self._rows = frame.rows
         self._view.show(frame.lines)

@@ -64,9 +64,9 @@ def _values(client: Client, read: Callable[[Client], T], *, repeat: bool) -> Ite
             if now != count:
                 value, count, told = read(client), now, False
                 yield value
-                time.sleep(LEAST_SECONDS)
             elif repeat and value is not None:
                 yield value
+            time.sleep(LEAST_SECONDS)
         except AWAY as error:
             if value is None:
                 raise  # there was never a daemon

@@ -62,6 +62,9 @@ def command(
     Columns are id, name, user, state, gpus, time, exit, image, reason, priority, attempt, command,
     slices, matrix, limit, submitted, started and ended. With --sort or --columns each element of an
     array has its own line. --columns does not change -o json and -o name.
+
+    With --watch a terminal shows the table in place, as much of it as there are rows. Elsewhere it
+    is printed again after an empty line when it has changed; -o json prints a document a line.
     """
     some = bool(refs or everything or order or columns or user or state or name)
     listing = Listing(output, bool(refs), order, columns)
@@ -71,13 +74,12 @@ def command(
             return client.head(MOST)
         return client.jobs(refs, all=everything, user=user, state=state, name=name)
 
-    client = connect()
     if not watched:
-        listing.show(read(client), terminal.say)
+        listing.show(read(connect()), terminal.say)
         return
     from launcher.cli.live.watching import watch
 
-    watch(client, read, lambda jobs: listing.show(jobs, sys.stdout.write), output)
+    watch(connect(), read, lambda jobs: listing.show(jobs, sys.stdout.write), output)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ def command(why: bool, watched: bool, output: str) -> None:
     drained, quarantined, lost or silent (NVML does not answer for its GPU). A slice whose MEMORY is
     shared has it together with others of its GPU instance: only a job that asks for exactly its
     profile (such as 1c.3g.20gb) or its UUID gets it.
+
+    With --watch a terminal shows the table in place, as much of it as there are rows. Elsewhere it
+    is printed again after an empty line when it has changed; -o json prints a document a line.
     """
     client = connect()
     show = functools.partial(_show, why=why, output=output)
