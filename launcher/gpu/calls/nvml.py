@@ -132,10 +132,16 @@ def memory_total(device: Handle) -> int | None:
 
 
 def memory_used(device: Handle) -> int | None:
-    """Return a device's used memory in MiB; None if it is gone or NVML does not report it."""
+    """Return a device's used memory in MiB; None if it is gone or NVML does not report it.
+
+    Without what the driver reserves for itself, as nvidia-smi shows it; older drivers include that.
+    """
     unknown = UNKNOWABLE | GONE | {NO_PERMISSION}
-    reply = query("nvmlDeviceGetMemoryInfo", device, unknown=unknown)
-    return None if reply is None else _mib(reply.used)
+    for version in ((pynvml_module().nvmlMemory_v2,), ()):
+        reply = query("nvmlDeviceGetMemoryInfo", device, *version, unknown=unknown)
+        if reply is not None:
+            return _mib(reply.used)
+    return None
 
 
 def mig_mode(device: Handle) -> tuple[bool, bool] | None:
