@@ -54,6 +54,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "reserve": "Keep slices for a user or a group.",
     },
     "The machine": {
+        "top": "Watch the slices and the queue live.",
         "slices": "List the slices and who is on them.",
         "layout": "Cut the GPUs into slices, verify, save, and clean up.",
         "drain": "Take no new jobs on a slice or GPU.",

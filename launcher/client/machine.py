@@ -40,6 +40,19 @@ class MachineRequests(ClientBase):
         """Return every slice of the machine and its use."""
         return decode_list(wire.SliceView, self._get("/v1/slices"))
 
+    def changed(self, since: int | None = None, timeout: float = 20.0) -> int:
+        """Return a number once it is not ``since``, or after ``timeout`` seconds (at most 30).
+
+        It grows, at most four times a second, when jobs, slices or GPUs may have changed. Without
+        ``since`` the reply comes at once.
+        """
+        pairs = [("timeout", f"{timeout:g}")]
+        pairs += [("since", str(since))] if since is not None else []
+        reply = self._transport.json(
+            "GET", f"/v1/changes/wait?{query(pairs)}", timeout=timeout + self.timeout
+        )
+        return decode(wire.ChangeCount, reply).count
+
     def prune(
         self, *, older_than: float | None = None, logs: bool = False, dry_run: bool = False
     ) -> wire.PruneReply:

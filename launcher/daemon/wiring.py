@@ -31,6 +31,7 @@ from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
 from launcher.daemon.doctor.nvml import unfit
 from launcher.daemon.loop import clock, slowness
 from launcher.daemon.loop.audit_log import Audit
+from launcher.daemon.loop.change_counter import unstored_state
 from launcher.daemon.loop.committer import Committer
 from launcher.daemon.loop.event_loop import EventLoop
 from launcher.daemon.loop.health import Health
@@ -45,6 +46,7 @@ from launcher.daemon.machine.idle_check import IdleCheck
 from launcher.daemon.machine.layout_steps import LayoutRunner
 from launcher.daemon.machine.mig_device_nodes import MigDeviceNodes
 from launcher.daemon.machine.observers import Observers, attempt_of
+from launcher.daemon.machine.slice_samples import SliceSampler
 from launcher.daemon.machine.tools import host_of
 from launcher.daemon.machine.xid_watch import XidWatcher
 from launcher.daemon.mounts import mounts
@@ -84,7 +86,7 @@ class Daemon:
         self.accounts = Accounts(roles_of(config))
         self.health = Health()
         self.devices = Devices(self.gpu, self.containers, self.health)
-        self.subscriptions = Subscriptions()
+        self.subscriptions = Subscriptions(lambda: unstored_state(self.event_loop.world))
         self.committer = Committer(store)
         self.claims = GpuClaims(config.lock_dir, store.id, self.gpu.device_node)
         self.allowed = ForeignAllowlist(config.foreign.allow)
@@ -97,6 +99,7 @@ class Daemon:
             IdleCheck, gpu=self.gpu, health=self.health, allowed=self.allowed
         )
         self.idle_check = self._prover_of(self.containers)
+        self.sampler = SliceSampler(self.gpu)
         self.pins = self.outside.pins
         self.secrets = SecretStore(config.state_dir / "secrets", self._in_thread)
         self.places = places_of(config, self.pins)
@@ -237,6 +240,8 @@ class Daemon:
             dispatch=self._dispatch,
             store=self.store_id,
             allowed=self.allowed,
+            sampler=self.sampler,
+            sampled=self.subscriptions.counter.add,
         )
 
     def _layout_runner(self) -> LayoutRunner:
@@ -350,6 +355,7 @@ class Daemon:
             starter=self.runners.starter,
             log_directory=self.logs_directory,
             gpu=self.gpu,
+            sampler=self.sampler,
             devices=self.devices,
             container=self.own_container,
             idle_check=self.idle_check,

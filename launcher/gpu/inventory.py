@@ -93,6 +93,20 @@ class GpuReader:
         """
         return self.session.read(self._lane(uuid), lambda: _processes(uuid), patience)
 
+    def memory_used(self, uuid: str, patience: float | None = None) -> int | None:
+        """Return the used memory of a slice in MiB, None if NVML does not report it.
+
+        GpuGone, GpuSilent: as ``processes`` raises them.
+        """
+
+        def read() -> int | None:
+            device = nvml.device_by_uuid(uuid)
+            if device is None:
+                raise GpuGone(f"{uuid} does not exist now")
+            return nvml.memory_used(device)
+
+        return self.session.read(self._lane(uuid), read, patience)
+
     def verify(self, expected: Slice) -> str | None:
         """Return None if the slice is exactly as given, otherwise the difference, as a sentence.
 

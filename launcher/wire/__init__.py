@@ -69,7 +69,9 @@ if TYPE_CHECKING:
     from launcher.wire.layout import SaveRequest as SaveRequest
     from launcher.wire.login import LoginReply as LoginReply
     from launcher.wire.login import LoginRequest as LoginRequest
+    from launcher.wire.machine import ChangeCount as ChangeCount
     from launcher.wire.machine import Check as Check
+    from launcher.wire.machine import ProcessView as ProcessView
     from launcher.wire.machine import SliceView as SliceView
     from launcher.wire.machine import Status as Status
     from launcher.wire.queue import Ahead as Ahead
@@ -116,7 +118,7 @@ _HOMES = {
     "wire.images": "ImageView OwnImageView PublishRequest RemoveImageRequest",
     "wire.history": "PruneReply PruneRequest",
     "wire.disk": "ClearCacheReply ClearCacheRequest JobDisk UserDisk",
-    "wire.machine": "SliceView Status Check",
+    "wire.machine": "SliceView Status Check ChangeCount ProcessView",
     "wire.audit": "AuditView",
     "wire.terminal": "CommandView ExecRequest PortView TerminalSize",
     "wire.error": "ErrorReply",

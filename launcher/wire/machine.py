@@ -12,6 +12,8 @@ class SliceView:
 
     ``memory_shared``: other slices of its GPU instance have the same memory, or may get it; it is
     given only to jobs that ask for exactly its profile or UUID.
+    ``memory_used_mib`` and ``processes`` are as last sampled, a few seconds ago; None if NVML does
+    not report them. Only the owner of the slice's job and admins see processes.
     ``why`` it cannot be used now, ``since`` when if that is known, and what to do (``fix``).
     """
 
@@ -33,6 +35,27 @@ class SliceView:
     fix: str | None = None
     memory_shared: bool = False
     array: dict[str, Any] | None = None
+    memory_used_mib: int | None = None
+    processes: list[ProcessView] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessView:
+    """A process on a slice. ``user`` is None if unknown, ``memory_mib`` if NVML has no figure."""
+
+    pid: int
+    user: str | None
+    memory_mib: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeCount:
+    """A number that grows when the jobs, slices or GPUs that the caller sees may have changed.
+
+    It grows at most four times a second, also across restarts of the daemon.
+    """
+
+    count: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,10 @@ def ref_of(job_id: int, array: Mapping[str, Any] | None) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:
-    """A job as ``ps`` shows it. What the caller may not see is None."""
+    """A job as ``ps`` shows it. What the caller may not see is None.
+
+    ``runtime`` is docker, or host for a command that runs on the machine itself.
+    """
 
     id: int
     name: str | None
@@ -43,6 +46,7 @@ class JobView:
     container_id: str | None
     message: str | None = None
     time_limit: float | None = None
+    runtime: str = "docker"
 
     @property
     def ref(self) -> str:

@@ -103,6 +103,7 @@ OPS: dict[str, Callable[[Cell], Any]] = {
     "inventory": lambda cell: cell.reader.inventory(),
     "inventory again": lambda cell: cell.reader.inventory(),
     "processes": lambda cell: cell.reader.processes(cell.slice.uuid),
+    "memory_used": lambda cell: cell.reader.memory_used(cell.slice.uuid),
     "older processes": lambda cell: cell.reader.processes(cell.slice.uuid),
     "verify": lambda cell: cell.reader.verify(cell.slice),
     "verify whole": lambda cell: cell.reader.verify(cell.truth.slices[-1]),
@@ -122,7 +123,7 @@ OPS: dict[str, Callable[[Cell], Any]] = {
 
 def prepare(cell: Cell, op: str) -> None:
     """Make what is known before; an older driver has the older process lists only."""
-    if op in ("inventory again", "processes", "verify"):
+    if op in ("inventory again", "processes", "memory_used", "verify"):
         cell.reader.inventory()
     if op == "older processes":
         for kind in ("Compute", "MPSCompute", "Graphics"):

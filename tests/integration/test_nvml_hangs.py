@@ -66,6 +66,7 @@ def test_a_gpu_that_hangs_is_told_with_the_call_and_the_others_go_on(made) -> No
     began = time.monotonic()
     for call in (
         lambda: reader.processes(first.uuid),
+        lambda: reader.memory_used(first.uuid),
         lambda: reader.verify(first),
         lambda: reader.device_node(silent),
         lambda: reader.persistence(silent),

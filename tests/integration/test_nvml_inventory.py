@@ -488,3 +488,31 @@ def test_persistence_mode_is_told_or_unknown(made) -> None:
     machine.absent("nvmlDeviceGetPersistenceMode")
     assert reader.persistence(uuid) is None
     assert reader.persistence("GPU-00000000-0000-0000-0000-000000000000") is None
+
+
+def test_the_memory_of_a_slice_is_what_its_processes_use_there(made) -> None:
+    machine, reader = made("A30:1g.6gb*2/2g.12gb")
+    first, second, _ = reader.inventory().slices
+    assert reader.memory_used(first.uuid) == 0
+    machine.add_process(first.uuid, 4711, memory_mib=300)
+    machine.add_process(first.uuid, 4712, memory_mib=None)
+    assert (reader.memory_used(first.uuid), reader.memory_used(second.uuid)) == (300, 0)
+    memory = {process.pid: process.memory_mib for process in reader.processes(first.uuid)}
+    assert memory == {4711: 300, 4712: None}
+
+
+def test_an_older_driver_reports_memory_by_the_older_call(made) -> None:
+    machine, reader = made("T4")
+    machine.absent("nvmlDeviceGetMemoryInfo_v2")
+    (whole,) = reader.inventory().slices
+    machine.add_process(whole.uuid, 4711, memory_mib=300)
+    assert reader.memory_used(whole.uuid) == 300
+
+
+@pytest.mark.parametrize("code", ["NOT_SUPPORTED", "NO_PERMISSION"])
+def test_memory_that_is_not_reported_is_unknown_and_not_zero(made, code: str) -> None:
+    machine, reader = made("A30:1g.6gb*4")
+    slices = reader.inventory().slices
+    for call in ("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetMemoryInfo_v2"):
+        machine.fail(call, code, times=None)
+    assert reader.memory_used(slices[0].uuid) is None

@@ -50,6 +50,10 @@ class FakeGpu:
             found.append(GpuProcess(self.foreign[uuid], 100, "compute"))
         return found
 
+    def memory_used(self, uuid: str, patience: float | None = None) -> int | None:
+        self._answers()
+        return 0 if uuid in self.slices else None
+
     def verify(self, expected: Slice) -> str | None:
         self._answers()
         seen = self.slices.get(expected.uuid)

@@ -16,6 +16,7 @@ from launcher.client.sockets import answers, checked_address, named_daemon
 from launcher.errors import LauncherError, UserError
 
 if TYPE_CHECKING:
+    from launcher.client.aio.client import AsyncClient
     from launcher.wire import RegistryAuth
 
 JOBS = (
@@ -67,6 +68,17 @@ def mounts_are_elsewhere() -> None:
         MOUNTED_ON.set(OtherMachine(machine, account))
 
 
+def watch_option(function: F) -> F:
+    """Add ``--watch``."""
+    return click.option(
+        "-w",
+        "--watch",
+        "watched",
+        is_flag=True,
+        help="Print again whenever something changes, until Ctrl-C.",
+    )(function)
+
+
 def connect(*, quiet: bool = False) -> Client:
     """Return the client, one for the whole verb; what it has to say goes to stderr."""
     context = click.get_current_context(silent=True)
@@ -81,6 +93,13 @@ def connect(*, quiet: bool = False) -> Client:
         client.ssh_host.notice = terminal.complain  # also if quiet: a key may have to be touched
         client.ssh_host.path()  # ssh asks its questions before signals are handled for a job
     return client
+
+
+def connect_async() -> AsyncClient:
+    """Return the client for an event loop; what it has to say is dropped."""
+    from launcher.client.aio.client import AsyncClient
+
+    return AsyncClient(chosen_daemon())
 
 
 def connect_or_start(*, quiet: bool = False) -> Client:

@@ -44,7 +44,18 @@ def print_names(names: Sequence[object]) -> None:
 def print_table(
     headings: Sequence[str], rows: Sequence[Sequence[object]], spare: Sequence[str] = ()
 ) -> None:
-    """Print aligned columns within the terminal's width.
+    """Print ``table_lines`` within the terminal's width."""
+    for line in table_lines(headings, rows, spare, terminal.width()):
+        sys.stdout.write(line + "\n")
+
+
+def table_lines(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    spare: Sequence[str],
+    limit: int | None,
+) -> list[str]:
+    """Return aligned columns within ``limit`` columns of a terminal, the headings first.
 
     The last cell of a row that has fewer than there are headings runs on over the columns to its
     right. Where the width is too little, the ``spare`` columns give way, in that order: they become
@@ -52,11 +63,8 @@ def print_table(
     the line is cut.
     """
     texts = [list(headings)] + [[_cell(cell) for cell in row] for row in rows]
-    limit = terminal.width()
     widths = _fitting(_widths(texts), [headings.index(each) for each in spare], limit)
-    for row in texts:
-        line = GAP.join(_line(row, widths))
-        sys.stdout.write(_cut(line.rstrip(), limit) + "\n")
+    return [cut(GAP.join(_line(row, widths)).rstrip(), limit) for row in texts]
 
 
 def _widths(texts: Sequence[Sequence[str]]) -> dict[int, int]:
@@ -95,7 +103,7 @@ def _line(row: Sequence[str], widths: dict[int, int]) -> Iterator[str]:
         if index == runs_on:
             yield cell
         elif index in widths:
-            yield _pad(_cut(cell, widths[index]), widths[index])
+            yield pad(cut(cell, widths[index]), widths[index])
 
 
 def print_pairs(pairs: Sequence[tuple[str, object]]) -> None:
@@ -123,11 +131,13 @@ def _cell(value: object) -> str:
     return "-" if value is None or value == "" else terminal.safe(str(value))
 
 
-def _pad(text: str, width: int) -> str:
+def pad(text: str, width: int) -> str:
+    """Return the text with spaces up to ``width`` columns of a terminal."""
     return text + " " * (width - columns(text))
 
 
-def _cut(line: str, limit: int | None) -> str:
+def cut(line: str, limit: int | None) -> str:
+    """Return what fits in ``limit`` columns; an ellipsis stands for the rest."""
     if limit is None or columns(line) <= limit:
         return line
     prefix, taken = "", 0

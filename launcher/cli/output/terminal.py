@@ -130,6 +130,11 @@ def width() -> int | None:
         return None
 
 
+def can_redraw() -> bool:
+    """Whether the terminal can move its cursor, by the name of its kind (TERM)."""
+    return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+
+
 def _debugging() -> bool:
     return os.environ.get("LAUNCHER_DEBUG") == "1"
 

@@ -95,6 +95,7 @@ class AsyncClient:
     cancel_all = awaited(Client.cancel_all)
     signal = awaited(Client.signal)
     slices = awaited(Client.slices)
+    changed = awaited(Client.changed)
     prune = awaited(Client.prune)
     disk = awaited(Client.disk)
     clear_cache = awaited(Client.clear_cache)

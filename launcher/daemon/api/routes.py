@@ -146,6 +146,7 @@ FILTERS = (
     text("state", "Only those in these states, or with these outcomes: pending,failed."),
     text("name", "Only those whose names match this pattern with * and ?."),
 )
+SINCE = number("since", "The last known count: wait for another one. Without it: reply at once.")
 REFS = texts("ref", "The jobs that are meant.", "refs")
 
 ADMIN, OWNER = Access.ADMIN, Access.OWNER
@@ -164,6 +165,7 @@ ROUTES: tuple[Route, ...] = (
     post("/v1/doctor/fix", doctor.fix, None, CHECKS, access=ADMIN),
     post("/v1/stop", _stop, None, wire.Status, DRAIN, access=ADMIN),
     get("/v1/slices", jobs.slices, list[wire.SliceView]),
+    get("/v1/changes/wait", streams.wait_for_change, wire.ChangeCount, SINCE, TIMEOUT),
     get("/v1/jobs", jobs.list_jobs, JOBS, ALL, REFS, AFTER, MOST, *FILTERS, costly=True),
     post(
         "/v1/jobs", _submit, wire.SubmitRequest, JOBS, status=201, costly=True, large=True, raw=True

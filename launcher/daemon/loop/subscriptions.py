@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import functools
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from launcher.core.messages.changes import Changes
 from launcher.core.model.job import ImageKey, Job, State
+from launcher.daemon.loop.change_counter import ChangeCounter
 
 REMEMBERED = 2000
 PROGRESS_SECONDS = 0.2
@@ -22,7 +23,9 @@ class Subscriptions:
     For the loop's thread, except ``touch``, ``watched``, ``pulling`` and the reports on logs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unstored: Callable[[], object] = lambda: None) -> None:
+        """``unstored`` as for ``ChangeCounter``."""
+        self.counter = ChangeCounter(unstored)
         self._watchers: dict[int, set[asyncio.Event]] = {}
         self._pull_watchers: dict[ImageKey, set[asyncio.Event]] = {}
         self._loop = asyncio.get_running_loop()
@@ -56,7 +59,8 @@ class Subscriptions:
         return job_id in self._watchers
 
     def changed(self, changes: Changes) -> None:
-        """Wake the watchers of the jobs in this decision."""
+        """Wake the watchers of the jobs in this decision, and those of all changes."""
+        self.counter.changed(changes)
         for job_id in self._ended.keys() & changes.jobs.keys():  # jobs that run again are not ended
             del self._ended[job_id]
         ended = [job for job in changes.jobs.values() if job.state is State.DONE]

@@ -27,6 +27,7 @@ from launcher.daemon.machine.gpu_claims import GpuClaims
 from launcher.daemon.machine.idle_check import IdleCheck
 from launcher.daemon.machine.image_owners import UnusedImages
 from launcher.daemon.machine.job_network import keep_network
+from launcher.daemon.machine.slice_samples import SliceSampler
 from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.errors import (
@@ -66,6 +67,9 @@ class Observers:
     committer: Committer
     dispatch: Callable[[Action], None]
     store: str
+    sampler: SliceSampler
+    sampled: Callable[[], None]
+    """Reports that samples of slices changed."""
     allowed: ForeignAllowlist = NOBODY
     _orphans: dict[str, float] = field(default_factory=dict)
     _idle: dict[str, int] = field(default_factory=dict)
@@ -83,7 +87,7 @@ class Observers:
         await asyncio.gather(
             self._every(TICK_SECONDS, self._tick),
             self._every(PING_SECONDS, self._ping),
-            self._every(self.config.inventory_seconds, self.look_at_gpus),
+            self._every(self.config.inventory_seconds, self._poll_gpus),
             self._every(FOREIGN_SECONDS, self._look_again_at_foreign),
             self._every(self.config.sweep_seconds, self._sweep),
             self._every(IMAGES_SECONDS, self._forget_images),
@@ -122,6 +126,14 @@ class Observers:
         world = self.event_loop.world
         if len(world.queue) and any(s.foreign for s in world.slices.values()):
             await self.look_at_gpus()
+
+    async def _poll_gpus(self) -> None:
+        """Report the GPUs, then sample the use of their slices: no decision waits for that."""
+        event = await self.look_at_gpus()
+        if isinstance(event, ev.InventoryRead):
+            uuids = [each.uuid for each in event.inventory.slices]
+            if await in_thread("samples", lambda: self.sampler.sample(uuids)):
+                self.sampled()
 
     async def look_at_gpus(self) -> ev.InventoryRead | ev.InventoryFailed:
         """Read NVML and the foreign use of slices; report both and return the report."""

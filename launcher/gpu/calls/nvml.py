@@ -131,6 +131,19 @@ def memory_total(device: Handle) -> int | None:
     return None if reply is None else int(reply.total) // MIB
 
 
+def memory_used(device: Handle) -> int | None:
+    """Return a device's used memory in MiB; None if it is gone or NVML does not report it.
+
+    Without what the driver reserves for itself, as nvidia-smi shows it; older drivers include that.
+    """
+    unknown = UNKNOWABLE | GONE | {NO_PERMISSION}
+    for version in ((pynvml_module().nvmlMemory_v2,), ()):
+        reply = query("nvmlDeviceGetMemoryInfo", device, *version, unknown=unknown)
+        if reply is not None:
+            return _mib(reply.used)
+    return None
+
+
 def mig_mode(device: Handle) -> tuple[bool, bool] | None:
     """Return (current, pending) of MIG mode, None if the board does not support MIG."""
     reply = query("nvmlDeviceGetMigMode", device, unknown=UNKNOWABLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import io
 import json
@@ -18,10 +19,15 @@ import pytest
 from launcher import errors, wire
 from launcher.cli.app import GROUPS
 from launcher.cli.completion.values import KINDS, values
+from launcher.cli.live.app import TopApp
+from launcher.cli.live.snapshot import read
 from launcher.cli.output.terminal import UNSEEN
+from launcher.client import Client
+from launcher.client.aio.client import AsyncClient
 from launcher.daemon.api.routes import ROUTES
 from launcher.wire import END, EVENT, NOTE, STDOUT, Frame
 from tests.unit.cli.launch_command import Launch
+from tests.unit.cli.live.test_top_keys import shown
 from tests.unit.client.stub_daemon import Asked, Json, Reply, Stream, StubDaemon
 
 EVIL = "\x1b]0;x\x07\u202e\x9b31m<script>\x00\x7f\u2066\u200f\ufeff\r\x1b[2J&\"'\ud800"
@@ -49,6 +55,7 @@ VERBS: dict[str, list[list[str]]] = {
         [], ["x", "--cancel"],
         ["x", "--profile", "1g.6gb", "--user", "root", "--begin", "+1h", "--for", "1h"],
     ],
+    "top": [["--once"]],
     "slices": [[], ["--why"], ["-o", "name"]],
     "layout": [
         ["show"], ["profiles"], ["plan", "1g.6gb"], ["assert", "1g.6gb"],
@@ -243,6 +250,25 @@ def test_a_picture_is_well_formed_and_runs_nothing(
     tags = {each.tag.rpartition("}")[2] for each in ET.fromstring(text).iter()}
     assert "script" not in tags
     assert "<script" not in text
+
+
+def test_the_live_view_and_its_screens_are_harmless(evil: HostileDaemon) -> None:
+    evil.pending = True
+
+    async def body() -> list[str]:
+        app = TopApp(AsyncClient(evil.path), read(Client(evil.path)), EVIL)
+        texts = []
+        async with asyncio.timeout(60), app.run_test(size=(120, 40)) as pilot:
+            for keys in (["j"], ["m", "m"], ["c"], ["y"], ["h"], ["l"], ["escape"], ["end", "l"]):
+                await pilot.press(*keys)
+                await pilot.pause(0.3)
+                texts.append(shown(app))
+        assert app.failure is None
+        return texts
+
+    for text in asyncio.run(body()):
+        assert text.strip()
+        must_be_harmless(text)
 
 
 def test_what_is_not_foreseen_is_told_harmlessly(

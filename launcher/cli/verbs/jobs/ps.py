@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import click
 
 from launcher.cli.input import params
-from launcher.cli.input.common import JOBS, connect, output_option
+from launcher.cli.input.common import JOBS, connect, output_option, watch_option
 from launcher.cli.input.selection import selection
 from launcher.cli.output import terminal
 from launcher.cli.output.columns import DEFAULT, parse_columns, parse_sort, print_columns, sort
 from launcher.cli.output.job_tables import LIVE, print_folded, print_jobs, print_mixed
 from launcher.client import Client
+from launcher.wire import JobView, QueueHead
 
 MOST = 50
 """So many running and so many waiting jobs are in the table."""
@@ -34,6 +37,7 @@ MOST = 50
     metavar="COLUMN[,…]",
     help="Show these columns of the table: id,state,submitted.",
 )
+@watch_option
 @output_option
 @click.argument("refs", type=params.JOB, nargs=-1, metavar="[JOB]...")
 def command(
@@ -44,6 +48,7 @@ def command(
     name: str | None,
     order: Sequence[tuple[str, bool]] | None,
     columns: Sequence[str] | None,
+    watched: bool,
     output: str,
 ) -> None:
     """List the jobs that wait and run.
@@ -57,27 +62,53 @@ def command(
     Columns are id, name, user, state, gpus, time, exit, image, reason, priority, attempt, command,
     slices, matrix, limit, submitted, started and ended. With --sort or --columns each element of an
     array has its own line. --columns does not change -o json and -o name.
+
+    With --watch a terminal shows the table in place, as much of it as there are rows. Elsewhere it
+    is printed again after an empty line when it has changed; -o json prints a document a line.
     """
-    client, filters = connect(), (user, state, name)
-    if output == "table" and not (refs or everything or order or columns or any(filters)):
-        _print_head(client)
+    some = bool(refs or everything or order or columns or user or state or name)
+    listing = Listing(output, bool(refs), order, columns)
+
+    def read(client: Client) -> QueueHead | list[JobView]:
+        if output == "table" and not some:
+            return client.head(MOST)
+        return client.jobs(refs, all=everything, user=user, state=state, name=name)
+
+    if not watched:
+        listing.show(read(connect()), terminal.say)
         return
-    jobs = client.jobs(refs, all=everything, user=user, state=state, name=name)
-    jobs = sort(jobs, order) if order else jobs
-    if output == "table" and (order or columns):
-        print_columns(jobs, columns or DEFAULT)
-    elif output == "table" and not refs:
-        print_folded(jobs)
-    else:
-        print_jobs(jobs, output)
+    from launcher.cli.live.watching import watch
+
+    watch(connect(), read, lambda jobs: listing.show(jobs, sys.stdout.write), output)
 
 
-def _print_head(client: Client) -> None:
-    head = client.head(MOST)
+@dataclass(frozen=True)
+class Listing:
+    """How jobs are printed; ``named``: those of references, each on a line of its own."""
+
+    output: str
+    named: bool
+    order: Sequence[tuple[str, bool]] | None
+    columns: Sequence[str] | None
+
+    def show(self, jobs: QueueHead | list[JobView], say: Callable[[str], object]) -> None:
+        """Print jobs; ``say`` prints how many of a long queue are not in the table."""
+        if not isinstance(jobs, list):
+            _print_head(jobs, say)
+            return
+        jobs = sort(jobs, self.order) if self.order else jobs
+        if self.output == "table" and (self.order or self.columns):
+            print_columns(jobs, self.columns or DEFAULT)
+        elif self.output == "table" and not self.named:
+            print_folded(jobs)
+        else:
+            print_jobs(jobs, self.output)
+
+
+def _print_head(head: QueueHead, say: Callable[[str], object]) -> None:
     print_mixed(head.jobs, head.arrays)
     folded = sum(array.counts.get(word, 0) for array in head.arrays for word in LIVE)
     hidden = head.waiting + head.running - len(head.jobs) - folded
     if hidden > 0:
-        terminal.say(
-            f"and {hidden} more: {head.running} run, {head.waiting} wait (-o json has all of them)"
-        )
+        counts = f"{head.running} run, {head.waiting} wait"
+        say(f"and {hidden} more: {counts} (-o json has all of them)")

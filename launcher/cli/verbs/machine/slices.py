@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import click
 
-from launcher.cli.input.common import connect, output_option
+from launcher.cli.input.common import connect, output_option, watch_option
 from launcher.cli.output import render, terminal
+from launcher.client import Client
 from launcher.wire import SliceView, ref_of
 
 HEADINGS = ("GPU", "PROFILE", "MEMORY", "STATE", "JOB", "USER", "UUID", "WHY")
@@ -15,16 +17,30 @@ HEADINGS = ("GPU", "PROFILE", "MEMORY", "STATE", "JOB", "USER", "UUID", "WHY")
 
 @click.command("slices", short_help="List the slices and who is on them.")
 @click.option("--why", is_flag=True, help="Only those that cannot be used: why, and what to do.")
+@watch_option
 @output_option
-def command(why: bool, output: str) -> None:
+def command(why: bool, watched: bool, output: str) -> None:
     """List the slices of this machine's GPUs and who is on them.
 
     STATE is free, leased, releasing, foreign (somebody else's container or process is on it),
     drained, quarantined, lost or silent (NVML does not answer for its GPU). A slice whose MEMORY is
     shared has it together with others of its GPU instance: only a job that asks for exactly its
     profile (such as 1c.3g.20gb) or its UUID gets it.
+
+    With --watch a terminal shows the table in place, as much of it as there are rows. Elsewhere it
+    is printed again after an empty line when it has changed; -o json prints a document a line.
     """
-    result = connect().slices()
+    client = connect()
+    show = functools.partial(_show, why=why, output=output)
+    if watched:
+        from launcher.cli.live.watching import watch
+
+        watch(client, Client.slices, show, output)
+    else:
+        show(client.slices())
+
+
+def _show(result: Sequence[SliceView], *, why: bool, output: str) -> None:
     if not why:
         print_slices(result, output)
         return

@@ -30,6 +30,7 @@ from launcher.daemon.loop.health import Health
 from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.machine.devices import Devices
 from launcher.daemon.machine.idle_check import IdleCheck
+from launcher.daemon.machine.slice_samples import SliceSampler
 from launcher.daemon.mounts.home_keeper import HomeKeeper
 from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
@@ -79,6 +80,7 @@ class Context:
     secrets: SecretStore
     places: SecretMounts
     gpu: GpuReader
+    sampler: SliceSampler
     devices: Devices
     container: str | None
     """The id of the container that the daemon runs in."""

@@ -21,6 +21,7 @@ from launcher.daemon.access.terminals import TerminalPlace
 from launcher.daemon.api.handlers.context import AT_A_TIME, Context
 from launcher.daemon.api.views import job_views as views
 from launcher.daemon.api.views.array_views import array_view
+from launcher.daemon.api.views.slice_use import with_use
 from launcher.daemon.loop import clock, loop_lag
 from launcher.daemon.requests.array_elements import Commands
 from launcher.daemon.requests.selection import Selection, selection
@@ -271,8 +272,9 @@ async def policy_input(
 
 
 async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:
-    """Return every slice and its user."""
-    return views.slice_views(context.world)
+    """Return every slice, its user, and the use of its memory."""
+    shown = views.slice_views(context.world)
+    return with_use(shown, context.world, caller, context.sampler.of)
 
 
 async def status(context: Context, caller: Caller) -> wire.Status:

@@ -12,6 +12,7 @@ from launcher.core.model.layout_change import Busy, LayoutOp, OpState
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.handlers.layout_requests import also_gone, find_gpu, target_layouts
 from launcher.daemon.api.views.layout_views import change_view, gpu_views, plan_view, profile_views
+from launcher.daemon.api.views.slice_use import with_use
 from launcher.daemon.loop import audit_log
 from launcher.daemon.machine.contained import must_be_able_to_change_layouts
 from launcher.daemon.users.identity import Caller
@@ -124,7 +125,8 @@ async def drain(
     if reason is None:
         await _end_quarantines(context, caller, uuid)
     await context.event_loop.request(ev.DrainAsked(caller.owner, uuid, reason))
-    return [v for v in job_views.slice_views(context.world) if uuid in (v.uuid, v.gpu)]
+    views = [v for v in job_views.slice_views(context.world) if uuid in (v.uuid, v.gpu)]
+    return with_use(views, context.world, caller, context.sampler.of)
 
 
 async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:

@@ -306,3 +306,10 @@ async def wait_for_outcome(context: Context, job: Job, seconds: float) -> Job:
                     await woken.wait()
             except TimeoutError:
                 continue
+
+
+async def wait_for_change(
+    context: Context, caller: Caller, *, since: int | None, seconds: float
+) -> wire.ChangeCount:
+    """Return the number of changes once it is not ``since``, or after ``seconds``."""
+    return wire.ChangeCount(count=await context.subscriptions.counter.after(since, seconds))

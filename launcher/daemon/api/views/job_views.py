@@ -66,6 +66,7 @@ def job_view(
         container_id=job.container_id if mine and not job.on_host else None,
         message=job.message if mine else None,
         time_limit=job.time_limit,
+        runtime="host" if job.on_host else "docker",
     )
 
 

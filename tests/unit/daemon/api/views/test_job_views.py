@@ -42,14 +42,25 @@ def view_of(machine: Machine, job: job_views.Job, caller: Caller) -> wire.JobVie
 def test_a_job_has_exactly_the_keys_that_programs_rely_on() -> None:
     machine, job = running()
     told = json.loads(convert.dump(wire.JobView, view_of(machine, job, HERS)))
-    assert set(told) == {*JOB_KEYS.split(), "message", "time_limit"}
+    assert set(told) == {*JOB_KEYS.split(), "message", "time_limit", "runtime"}
 
 
 def test_a_slice_has_exactly_the_keys_that_programs_rely_on() -> None:
     machine, _ = running()
     told = json.loads(convert.dump(list[wire.SliceView], job_views.slice_views(machine.world)))
     assert {frozenset(one) for one in told} == {
-        frozenset([*SLICE_KEYS.split(), "why", "since", "fix", "memory_shared", "array"])
+        frozenset(
+            [
+                *SLICE_KEYS.split(),
+                "why",
+                "since",
+                "fix",
+                "memory_shared",
+                "array",
+                "memory_used_mib",
+                "processes",
+            ]
+        )
     }
 
 
