@@ -299,7 +299,8 @@ def test_a_followed_log_goes_on_after_the_users_connection_was_closed(
 def test_a_terminal_is_attached_again_after_the_connection_was_cut(laptop: Shell, vm: Sshd) -> None:
     terminal = laptop.open_terminal("run", "-it", BUSYBOX, "sh")
     terminal.shows("# ")
-    terminal.type("stayed=6\r")
+    terminal.type("stayed=6; echo re''ady\r")
+    terminal.shows("ready")
     vm.cut()
     terminal.shows("attaching again")
     terminal.type("exit $stayed\r")
