@@ -23,6 +23,7 @@ from launcher.fakegpu.build import compile_c
 from launcher.fakegpu.image import busybox_tar
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import GpuRequest, JobSpec, Mount
+from launcher.wire.docker_stream import Demultiplexer
 from tests.conftest import MakeDaemon
 from tests.support.api import BASE, session
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
@@ -145,6 +146,40 @@ def test_a_job_finds_no_way_out_of_its_container(
     assert len(found) > 200
     assert escaped == []
     count("escapes successful", 0)
+
+
+@pytest.mark.parametrize("tty", [False, True])
+def test_a_further_command_and_a_terminal_lead_no_further(
+    daemon: DaemonProcess, image: str, sandbox: Sandbox, home: Path, pins: Path, *, tty: bool
+) -> None:
+    name = f"launcher-{secrets.token_hex(6)}"
+    daemon.client.publish([image])
+    fields = {"tty": tty, "stdin_open": True, "ports": (8888,), "gpus": ONE, "image": image}
+    volumes = [Mount(source=str(home), target="/work")]
+    job = submit(daemon, asked("sleep", "60", volumes=volumes, **fields))
+    wait_until(lambda: daemon.client.show(job).job.state == "RUNNING", 30, "it runs")
+    with listening_as(name):
+        words = ("/escapes", name, *map(str, places(daemon, sandbox, pins)))
+        output = executed(daemon, job, words, tty=tty)
+    found = tried(output)
+    assert len(found) > 60, output
+    assert [what for what, told in found.items() if told == "ESCAPED"] == []
+    with as_user(ALICE.pw_uid):
+        daemon.client.cancel(job, now=True)
+
+
+def executed(daemon: DaemonProcess, job: int, words: tuple[str, ...], *, tty: bool) -> str:
+    """Run a further command in Alice's job, as Alice; returns what it printed."""
+    with as_user(ALICE.pw_uid):
+        attached = daemon.client.terminal.execute(job, words, tty=tty)
+    streams, output = Demultiplexer(), b""
+    with attached.connection as connection:
+        data = attached.early
+        while data or (data := connection.recv(65536)):
+            pieces = [(1, bytearray(data))] if tty else streams.feed(data)
+            output += b"".join(bytes(piece) for _, piece in pieces)
+            data = b""
+    return output.decode().replace("\r\n", "\n")
 
 
 def test_the_same_ways_lead_out_of_a_container_that_is_not_confined(
