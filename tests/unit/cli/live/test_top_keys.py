@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -331,3 +332,20 @@ def test_a_bug_is_raised_after_the_screen_is_restored(live: LiveMachine) -> None
         return app.failure
 
     assert isinstance(asyncio.run(body()), LauncherError)
+
+
+def test_a_bug_in_drawing_ends_it_without_a_traceback_on_the_screen(
+    live: LiveMachine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def body() -> Exception | None:
+        app = TopApp(AsyncClient(live.stub.path), read(Client(live.stub.path)), "alice")
+        with contextlib.suppress(ZeroDivisionError):  # the pilot raises it too
+            async with asyncio.timeout(30), app.run_test() as pilot:
+                await shows(pilot, app, "launch top")
+                monkeypatch.setattr("launcher.cli.live.app.draw", lambda *_: 1 / 0)
+                await pilot.press("j")
+                await pilot.pause(0.2)
+        return app.failure
+
+    assert isinstance(asyncio.run(body()), ZeroDivisionError)
+    assert "Traceback" not in "".join(capfd.readouterr())
