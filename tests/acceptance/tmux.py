@@ -26,7 +26,8 @@ class TmuxScreen:
         command = (
             f"trap : INT; echo before; {shlex.join([LAUNCH, *words])}; echo {ENDED} $?; exec cat"
         )
-        self._environment = {**environment, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
+        own = {"LC_ALL": "C.UTF-8", "TERM": "xterm-256color", "COLUMNS": "70", "LINES": "20"}
+        self._environment = {**environment, **own}
         size = ["-x", str(columns), "-y", str(rows)]
         self._tmux("new-session", "-d", *size, "sh", "-c", command)
 

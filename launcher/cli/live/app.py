@@ -106,7 +106,9 @@ class TopApp(App[int]):
 
 def run_top(client: AsyncClient, first: Snapshot, user: str, *, ascii_only: bool) -> int:
     """Take over the terminal until the user leaves; return the exit status."""
-    os.environ.pop("TEXTUAL", None)
+    # The size is the terminal's, whatever a shell has exported: that would not follow a change.
+    for name in ("TEXTUAL", "COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     app = TopApp(client, first, user, ascii_only=ascii_only)
     status = app.run(mouse=False)
     if app.failure is not None:
