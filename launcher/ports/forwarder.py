@@ -137,9 +137,13 @@ class Forwarder:
                 server, address = forwarding.connection(port)
                 with server:
                     await _connect(server, address)
-                    await asyncio.gather(_pump(client, server), _pump(server, client))
-        except OSError as error:
-            log.debug("%s port %d: %s", forwarding.name, port, error)
+                    # Each must be over before the sockets close: asyncio would go on waiting for
+                    # their descriptors, which the next connections get.
+                    async with asyncio.TaskGroup() as pumps:
+                        pumps.create_task(_pump(client, server))
+                        pumps.create_task(_pump(server, client))
+        except* OSError as errors:
+            log.debug("%s port %d: %s", forwarding.name, port, errors.exceptions)
         finally:
             self._connections[forwarding.uid] -= 1
 
