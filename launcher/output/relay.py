@@ -98,7 +98,7 @@ class Relay:
             self._client, self._input = None, False
             self._stream.pending.clear()
             self.active_at = time.monotonic()
-        if self._stays:
+        if self._stays and not self._stream.is_read_out:
             self._register()
         else:
             self.close()
@@ -118,11 +118,7 @@ class Relay:
 
     def _turn(self) -> None:
         """Move one piece each way, as far as the sockets take it."""
-        try:
-            self._move_output()
-        except OSError:
-            self.close()
-            return
+        self._move_output()
         if self._client is None:
             if self._stream.connection.fileno() >= 0:
                 self._register()
@@ -143,7 +139,7 @@ class Relay:
         data = b""
         if not self._stream.is_read_out and self._may_read():
             with contextlib.suppress(BlockingIOError):
-                data = self._stream.connection.recv(PIECE_BYTES)
+                data = self._read_stream()
                 self._stream.is_read_out = not data
         if data:
             self.active_at = time.monotonic() if client is not None else self.active_at
@@ -157,6 +153,15 @@ class Relay:
             client.send(data)
         except OSError:
             self.leave()
+
+    def _read_stream(self) -> bytes:
+        """Return the next output; a stream that broke has come to its end."""
+        try:
+            return self._stream.connection.recv(PIECE_BYTES)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return b""
 
     def _may_read(self) -> bool:
         if self._client is None:
@@ -177,7 +182,12 @@ class Relay:
             return
         if data:
             self.active_at = time.monotonic()
-        stream.send(data)
+        try:
+            stream.send(data)
+        except OSError:  # the container takes no more, but its last output may still be on its way
+            stream.pending.clear()
+            self._input = False
+            return
         if client.is_read_out and not stream.pending and not stream.is_read_out:
             with contextlib.suppress(OSError):
                 stream.connection.shutdown(socket.SHUT_WR)

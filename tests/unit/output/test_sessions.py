@@ -185,6 +185,47 @@ def test_a_slow_client_holds_its_own_output_back_and_loses_nothing(keeper: Keepe
     keeper.gets(client, b"head " + bytes(sent))
 
 
+def fill(connection: socket.socket, keeper: Keeper) -> bytes:
+    """Send as much as everybody on the way takes; return it."""
+    piece, sent = b"x" * 8192, 0
+    while True:
+        try:
+            sent += connection.send(piece)
+        except BlockingIOError:
+            if not keeper.turn():
+                return b"x" * sent
+
+
+def test_the_last_output_comes_also_if_the_container_left_its_input_unread(keeper: Keeper) -> None:
+    docker = keeper.console()
+    client, _ = keeper.join()
+    fill(client, keeper)
+    output = fill(docker, keeper)
+    docker.close()
+    keeper.gets(client, b"head " + output)
+    keeper.ends(client)
+    assert not keeper.sessions
+
+
+def test_a_console_ends_also_if_its_client_dies_before_it_has_read_the_rest(keeper: Keeper) -> None:
+    docker = keeper.console()
+    client, _ = keeper.join()
+    while keeper.sessions.report()["sessions"][0][1] and not pending_of(keeper):
+        docker.send(b"x" * 8192)
+        keeper.turn()
+    docker.close()
+    keeper.turn()
+    client.close()
+    while keeper.turn():
+        pass
+    assert not keeper.sessions
+
+
+def pending_of(keeper: Keeper) -> int:
+    (relay,) = keeper.sessions._relays
+    return len(relay._client.pending) if relay._client is not None else 0
+
+
 def test_a_slow_watcher_misses_some_and_delays_nobody(keeper: Keeper) -> None:
     docker, _ = keeper.watch()
     data, sent = b"x" * 65536, 0
