@@ -103,6 +103,17 @@ class Relay:
         else:
             self.close()
 
+    def part_from_gone(self) -> None:
+        """Part with a client that closed its connection after the end of its input.
+
+        Only sending shows that otherwise, so a silent command would keep it.
+        """
+        client = self._client
+        if client is None or not client.is_read_out or self._stream.pending:
+            return
+        if client.is_gone():
+            self.leave()
+
     def close(self) -> None:
         """Close both sides."""
         for side in filter(None, (self._client, self._stream)):

@@ -62,6 +62,7 @@ class Sessions:
         relay = self._consoles.get(str(request["path"]))
         if relay is None:
             return {"state": "none"}
+        relay.part_from_gone()
         if relay.has_client:
             if not request.get("take"):
                 return {"state": "busy"}
@@ -81,6 +82,7 @@ class Sessions:
 
     def report(self) -> dict[str, Any]:
         """Return for each attempt with a console its clients, and the seconds without activity."""
+        self._part_from_gone()
         clients = Counter(path for relay, path in self._relays.items() if relay.has_client)
         now = time.monotonic()
         active: dict[str, float] = {}
@@ -94,12 +96,17 @@ class Sessions:
         }
 
     def _relay(self, path: str, stream: int, uid: int, **how: bool) -> Relay:
+        self._part_from_gone()
         of_user = sum(relay.uid == uid for relay in self._relays)
         if len(self._relays) >= MOST_RELAYS or of_user >= MOST_OF_USER:
             raise OSError(f"no more than {MOST_OF_USER} terminals of a user, {MOST_RELAYS} in all")
         relay = Relay(self._selector, _socket(stream), uid, self._ended, **how)
         self._relays[relay] = path
         return relay
+
+    def _part_from_gone(self) -> None:
+        for relay in list(self._relays):
+            relay.part_from_gone()
 
     def _ended(self, relay: Relay) -> None:
         path = self._relays.pop(relay, None)

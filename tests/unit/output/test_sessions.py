@@ -254,6 +254,21 @@ def test_a_user_has_a_bounded_number_of_them(keeper: Keeper) -> None:
         keeper.watch()
 
 
+def test_clients_that_are_gone_after_the_end_of_their_input_do_not_count(keeper: Keeper) -> None:
+    keeper.console()
+    for _ in range(MOST_OF_USER + 1):
+        client, state = keeper.join()
+        assert state == "joined"
+        client.shutdown(socket.SHUT_WR)
+        keeper.turn()
+        client.close()
+    for _ in range(MOST_OF_USER + 1):
+        _, watcher = keeper.watch()
+        watcher.shutdown(socket.SHUT_WR)
+        keeper.turn()
+        watcher.close()
+
+
 def test_time_without_use_counts_from_the_last_key_the_last_output_and_the_last_client(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
