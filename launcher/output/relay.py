@@ -12,6 +12,8 @@ import socket
 import time
 from collections.abc import Callable
 
+from launcher.wire.docker_stream import WholeFrames
+
 PIECE_BYTES = 1 << 16
 MOST_PENDING_BYTES = 1 << 18
 """With so much to send to one side, the other one is not read."""
@@ -49,7 +51,8 @@ class Relay:
     """A stream of Docker's, and its client, if one is attached.
 
     With ``stays`` the stream survives its clients: what comes while there is none is dropped.
-    A ``lossy`` one drops what its client does not take in time, so that it delays nobody.
+    A ``lossy`` one drops what its client does not take in time, so that it delays nobody; with
+    ``framed`` only whole frames.
     """
 
     def __init__(
@@ -61,10 +64,12 @@ class Relay:
         *,
         stays: bool = False,
         lossy: bool = False,
+        framed: bool = False,
     ) -> None:
         self._selector, self._ended = selector, ended
         self._stream, self._client = Side(stream), None
         self._stays, self._lossy = stays, lossy
+        self._frames = WholeFrames() if lossy and framed else None
         self._input = False
         self.uid = uid
         self.active_at = time.monotonic()
@@ -158,7 +163,10 @@ class Relay:
             if self._stream.is_read_out:
                 self.close()
             return
-        if self._lossy and len(client.pending) > MOST_PENDING_BYTES:
+        too_slow = len(client.pending) > MOST_PENDING_BYTES
+        if self._frames is not None:
+            data = self._frames.passed(data, too_slow=too_slow)
+        elif self._lossy and too_slow:
             data = b""
         try:
             client.send(data)

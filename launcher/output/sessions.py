@@ -76,7 +76,9 @@ class Sessions:
         stream, client = files
         sends = bool(request["sends"])
         path = str(request["path"])
-        relay = self._relay(path, stream, int(request["uid"]), lossy=not sends)
+        framed = bool(request.get("framed"))
+        uid = int(request["uid"])
+        relay = self._relay(path, stream, uid, lossy=not sends, framed=framed)
         relay.join(_socket(client), str(request["head"]).encode(), sends=sends)
         return {}
 

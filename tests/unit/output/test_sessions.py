@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
 
 from launcher.output import relay as module
 from launcher.output.sessions import MOST_OF_USER, Sessions
+from launcher.wire.docker_stream import Demultiplexer
 from tests.support.wait import wait_until
 
 CONSOLE = {"path": "/log", "uid": 7}
@@ -43,10 +45,10 @@ class Keeper:
         self.forget(fd)
         return client, state
 
-    def watch(self) -> tuple[socket.socket, socket.socket]:
+    def watch(self, *, framed: bool = False) -> tuple[socket.socket, socket.socket]:
         docker, stream = self.pair()
         client, fd = self.pair()
-        request = {"path": "/log", "uid": 7, "head": "", "sends": False}
+        request = {"path": "/log", "uid": 7, "head": "", "sends": False, "framed": framed}
         self.sessions.relay(request, [stream, fd])
         self.forget(stream)
         self.forget(fd)
@@ -234,6 +236,35 @@ def test_a_slow_watcher_misses_some_and_delays_nobody(keeper: Keeper) -> None:
             sent += docker.send(data)
         except BlockingIOError:
             assert keeper.turn(), "a watcher stopped the job"
+
+
+def test_a_slow_watcher_misses_whole_frames(keeper: Keeper) -> None:
+    docker, client = keeper.watch(framed=True)
+    lines = [b"%06d" % number * 1000 for number in range(1000)]
+    data = memoryview(b"".join(struct.pack(">BxxxL", 1, len(line)) + line for line in lines))
+    while data:
+        try:
+            data = data[docker.send(data[:50_000]) :]
+        except BlockingIOError:
+            assert keeper.turn(), "a watcher stopped the job"
+    docker.close()
+    got, streams = bytearray(), Demultiplexer()
+
+    def ended() -> bool:
+        keeper.turn()
+        try:
+            piece = client.recv(1 << 20)
+        except BlockingIOError:
+            return False
+        for stream, some in streams.feed(piece):
+            assert stream == 1
+            got.extend(some)
+        return not piece
+
+    wait_until(ended, 10, "it ends")
+    seen = [bytes(got[at : at + 6000]) for at in range(0, len(got), 6000)]
+    assert 0 < len(seen) < len(lines)
+    assert set(seen) <= set(lines)
 
 
 def test_what_a_watcher_types_goes_nowhere(keeper: Keeper) -> None:
