@@ -42,6 +42,8 @@ class Forwarding:
     def connection(self, port: int) -> tuple[socket.socket, tuple[str, int]]:
         """Return a new socket and where it is to connect."""
         if self.namespace is None:
+            if not self.address:  # it would mean this machine's own localhost
+                raise OSError("the container has no network")
             return socket.socket(socket.AF_INET, socket.SOCK_STREAM), (self.address, port)
         return socket_within(self.namespace), (_LOCALHOST, port)
 
