@@ -57,9 +57,7 @@ def test_a_server_that_resets_its_connections_leaves_nothing_behind(tmp_path: Pa
                 accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
                 accepted.close()
                 await loop.sock_recv(client, 1)  # its end
-            async with asyncio.timeout(20):
-                while forwarding.tasks:
-                    await asyncio.sleep(0)
+            await asyncio.gather(*forwarding.tasks)
             left = asyncio.all_tasks() - {asyncio.current_task()}
             loop.remove_reader(forwarding.listeners[0])
             forwarding.listeners[0].close()
