@@ -170,8 +170,10 @@ class Relay:
             data = b""
         try:
             client.send(data)
-        except OSError:
-            self.leave()
+        except OSError:  # it is gone, but what it sent before is still to be read
+            client.pending.clear()
+            if client.is_read_out:
+                self.leave()
 
     def _read_stream(self) -> bytes:
         """Return the next output; a stream that broke has come to its end."""

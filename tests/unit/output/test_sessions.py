@@ -228,6 +228,16 @@ def pending_of(keeper: Keeper) -> int:
     return len(relay._client.pending) if relay._client is not None else 0
 
 
+def test_the_last_keys_of_a_client_that_left_count_also_if_the_job_prints(keeper: Keeper) -> None:
+    docker = keeper.console()
+    client, _ = keeper.join()
+    docker.send(b"output")
+    client.send(b"keys")
+    client.close()
+    keeper.gets(docker, b"keys")
+    wait_until(lambda: (keeper.turn(), keeper.sessions.report())[1]["sessions"][0][1] is False)
+
+
 def test_a_slow_watcher_misses_some_and_delays_nobody(keeper: Keeper) -> None:
     docker, _ = keeper.watch()
     data, sent = b"x" * 65536, 0
