@@ -293,6 +293,11 @@ def test_a_user_has_a_bounded_number_of_them(keeper: Keeper) -> None:
         keeper.watch()
     with pytest.raises(OSError, match="no more than"):
         keeper.watch()
+    docker = keeper.console()
+    client, state = keeper.join()
+    assert state == "joined", "the input of a job does not end for lack of room"
+    client.send(b"input")
+    keeper.gets(docker, b"input")
 
 
 def test_clients_that_are_gone_after_the_end_of_their_input_do_not_count(keeper: Keeper) -> None:
