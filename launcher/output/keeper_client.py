@@ -50,6 +50,10 @@ class OutputKeeper:
         request = {"do": "join", "path": str(path), "head": head, "take": take}
         return str(self._request(request, client)["state"])
 
+    def must_have_room(self, uid: int) -> None:
+        """Raise ``OSError`` if another relay of a user would be refused."""
+        self._request({"do": "room", "uid": uid})
+
     def relay(
         self,
         path: Path,

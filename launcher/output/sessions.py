@@ -86,6 +86,11 @@ class Sessions:
         relay.join(_socket(client), str(request["head"]).encode(), sends=sends)
         return {}
 
+    def room(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Raise ``OSError`` if a user has no room for another relay."""
+        self._must_have_room(int(request["uid"]))
+        return {}
+
     def report(self) -> dict[str, Any]:
         """Return for each attempt with a console its clients, and the seconds without activity."""
         self._part_from_gone()

@@ -114,6 +114,7 @@ class Terminals:
     ) -> None:
         """Run a further command in the job's container, and attach the connection to it."""
         with _explained():
+            self._keeper.must_have_room(uid)  # before the command runs
             command_id = self._commands.create(
                 self._running(place),
                 request.command,
