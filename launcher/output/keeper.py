@@ -159,6 +159,7 @@ class Keeper:
             "console": lambda: self._sessions.console(request, files),
             "join": lambda: self._sessions.join(request, files),
             "relay": lambda: self._sessions.relay(request, files),
+            "room": lambda: self._sessions.room(request),
             "sessions": self._sessions.report,
         }[request["do"]]
         return do()

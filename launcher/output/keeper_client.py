@@ -50,12 +50,27 @@ class OutputKeeper:
         request = {"do": "join", "path": str(path), "head": head, "take": take}
         return str(self._request(request, client)["state"])
 
+    def must_have_room(self, uid: int) -> None:
+        """Raise ``OSError`` if another relay of a user would be refused."""
+        self._request({"do": "room", "uid": uid})
+
     def relay(
-        self, path: Path, uid: int, head: str, stream: int, client: int, *, sends: bool
+        self,
+        path: Path,
+        uid: int,
+        head: str,
+        stream: int,
+        client: int,
+        *,
+        sends: bool,
+        framed: bool = False,
     ) -> None:
-        """Relay between a stream of Docker's and a client, which may write if it ``sends``."""
+        """Relay between a stream of Docker's and a client, which may write if it ``sends``.
+
+        ``framed``: the stream is in Docker's frames, of which a slow client misses whole ones.
+        """
         request = {"do": "relay", "path": str(path), "uid": uid, "head": head, "sends": sends}
-        self._request(request, stream, client)
+        self._request(request | {"framed": framed}, stream, client)
 
     def sessions(self) -> dict[str, tuple[bool, int, float]]:
         """Return by log file of an attempt with a console: whether somebody writes, the number of

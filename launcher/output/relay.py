@@ -12,6 +12,8 @@ import socket
 import time
 from collections.abc import Callable
 
+from launcher.wire.docker_stream import WholeFrames
+
 PIECE_BYTES = 1 << 16
 MOST_PENDING_BYTES = 1 << 18
 """With so much to send to one side, the other one is not read."""
@@ -49,7 +51,8 @@ class Relay:
     """A stream of Docker's, and its client, if one is attached.
 
     With ``stays`` the stream survives its clients: what comes while there is none is dropped.
-    A ``lossy`` one drops what its client does not take in time, so that it delays nobody.
+    A ``lossy`` one drops what its client does not take in time, so that it delays nobody; with
+    ``framed`` only whole frames.
     """
 
     def __init__(
@@ -61,10 +64,12 @@ class Relay:
         *,
         stays: bool = False,
         lossy: bool = False,
+        framed: bool = False,
     ) -> None:
         self._selector, self._ended = selector, ended
         self._stream, self._client = Side(stream), None
         self._stays, self._lossy = stays, lossy
+        self._frames = WholeFrames() if lossy and framed else None
         self._input = False
         self.uid = uid
         self.active_at = time.monotonic()
@@ -98,10 +103,21 @@ class Relay:
             self._client, self._input = None, False
             self._stream.pending.clear()
             self.active_at = time.monotonic()
-        if self._stays:
+        if self._stays and not self._stream.is_read_out:
             self._register()
         else:
             self.close()
+
+    def part_from_gone(self) -> None:
+        """Part with a client that closed its connection after the end of its input.
+
+        Only sending shows that otherwise, so a silent command would keep it.
+        """
+        client = self._client
+        if client is None or not client.is_read_out or self._stream.pending:
+            return
+        if client.is_gone():
+            self.leave()
 
     def close(self) -> None:
         """Close both sides."""
@@ -118,11 +134,7 @@ class Relay:
 
     def _turn(self) -> None:
         """Move one piece each way, as far as the sockets take it."""
-        try:
-            self._move_output()
-        except OSError:
-            self.close()
-            return
+        self._move_output()
         if self._client is None:
             if self._stream.connection.fileno() >= 0:
                 self._register()
@@ -143,7 +155,7 @@ class Relay:
         data = b""
         if not self._stream.is_read_out and self._may_read():
             with contextlib.suppress(BlockingIOError):
-                data = self._stream.connection.recv(PIECE_BYTES)
+                data = self._read_stream()
                 self._stream.is_read_out = not data
         if data:
             self.active_at = time.monotonic() if client is not None else self.active_at
@@ -151,12 +163,26 @@ class Relay:
             if self._stream.is_read_out:
                 self.close()
             return
-        if self._lossy and len(client.pending) > MOST_PENDING_BYTES:
+        too_slow = len(client.pending) > MOST_PENDING_BYTES
+        if self._frames is not None:
+            data = self._frames.passed(data, too_slow=too_slow)
+        elif self._lossy and too_slow:
             data = b""
         try:
             client.send(data)
+        except OSError:  # it is gone, but what it sent before is still to be read
+            client.pending.clear()
+            if client.is_read_out:
+                self.leave()
+
+    def _read_stream(self) -> bytes:
+        """Return the next output; a stream that broke has come to its end."""
+        try:
+            return self._stream.connection.recv(PIECE_BYTES)
+        except BlockingIOError:
+            raise
         except OSError:
-            self.leave()
+            return b""
 
     def _may_read(self) -> bool:
         if self._client is None:
@@ -177,7 +203,12 @@ class Relay:
             return
         if data:
             self.active_at = time.monotonic()
-        stream.send(data)
+        try:
+            stream.send(data)
+        except OSError:  # the container takes no more, but its last output may still be on its way
+            stream.pending.clear()
+            self._input = False
+            return
         if client.is_read_out and not stream.pending and not stream.is_read_out:
             with contextlib.suppress(OSError):
                 stream.connection.shutdown(socket.SHUT_WR)

@@ -18,7 +18,7 @@ from launcher.output.relay import Relay
 
 MOST_RELAYS = 512
 MOST_OF_USER = 64
-"""The maximum number of relays, in all and of one user."""
+"""With so many relays, in all or of one user, only consoles are added."""
 
 
 class Sessions:
@@ -45,7 +45,10 @@ class Sessions:
             relay.release(now)
 
     def console(self, request: dict[str, Any], files: list[int]) -> dict[str, Any]:
-        """Hold the stream of a container's standard input; it replaces an earlier one."""
+        """Hold the stream of a container's standard input; it replaces an earlier one.
+
+        It is never refused: that would end the container's input. There is one for each job.
+        """
         path = str(request["path"])
         (stream,) = files
         if (before := self._consoles.get(path)) is not None:
@@ -62,6 +65,7 @@ class Sessions:
         relay = self._consoles.get(str(request["path"]))
         if relay is None:
             return {"state": "none"}
+        relay.part_from_gone()
         if relay.has_client:
             if not request.get("take"):
                 return {"state": "busy"}
@@ -75,12 +79,21 @@ class Sessions:
         stream, client = files
         sends = bool(request["sends"])
         path = str(request["path"])
-        relay = self._relay(path, stream, int(request["uid"]), lossy=not sends)
+        framed = bool(request.get("framed"))
+        uid = int(request["uid"])
+        self._must_have_room(uid)
+        relay = self._relay(path, stream, uid, lossy=not sends, framed=framed)
         relay.join(_socket(client), str(request["head"]).encode(), sends=sends)
+        return {}
+
+    def room(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Raise ``OSError`` if a user has no room for another relay."""
+        self._must_have_room(int(request["uid"]))
         return {}
 
     def report(self) -> dict[str, Any]:
         """Return for each attempt with a console its clients, and the seconds without activity."""
+        self._part_from_gone()
         clients = Counter(path for relay, path in self._relays.items() if relay.has_client)
         now = time.monotonic()
         active: dict[str, float] = {}
@@ -94,12 +107,19 @@ class Sessions:
         }
 
     def _relay(self, path: str, stream: int, uid: int, **how: bool) -> Relay:
-        of_user = sum(relay.uid == uid for relay in self._relays)
-        if len(self._relays) >= MOST_RELAYS or of_user >= MOST_OF_USER:
-            raise OSError(f"no more than {MOST_OF_USER} terminals of a user, {MOST_RELAYS} in all")
         relay = Relay(self._selector, _socket(stream), uid, self._ended, **how)
         self._relays[relay] = path
         return relay
+
+    def _must_have_room(self, uid: int) -> None:
+        self._part_from_gone()
+        of_user = sum(relay.uid == uid for relay in self._relays)
+        if len(self._relays) >= MOST_RELAYS or of_user >= MOST_OF_USER:
+            raise OSError(f"no more than {MOST_OF_USER} terminals of a user, {MOST_RELAYS} in all")
+
+    def _part_from_gone(self) -> None:
+        for relay in list(self._relays):
+            relay.part_from_gone()
 
     def _ended(self, relay: Relay) -> None:
         path = self._relays.pop(relay, None)

@@ -17,6 +17,7 @@ from launcher.listening import listening
 from launcher.ports.forwarder import Forwarder
 
 IDLE_SECONDS = 5.0
+RETRY_SECONDS = 0.5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,6 +55,10 @@ async def serve(listener: socket.socket, forwarder: Forwarder, idle_seconds: flo
         except TimeoutError:
             if not tasks and forwarder.is_idle:
                 return
+            continue
+        except OSError as error:  # no descriptors are left: the open ports go on
+            logging.warning("cannot accept a connection: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
             continue
         task = loop.create_task(_answer(connection, forwarder))
         tasks.add(task)

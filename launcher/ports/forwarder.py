@@ -42,6 +42,8 @@ class Forwarding:
     def connection(self, port: int) -> tuple[socket.socket, tuple[str, int]]:
         """Return a new socket and where it is to connect."""
         if self.namespace is None:
+            if not self.address:  # it would mean this machine's own localhost
+                raise OSError("the container has no network")
             return socket.socket(socket.AF_INET, socket.SOCK_STREAM), (self.address, port)
         return socket_within(self.namespace), (_LOCALHOST, port)
 
@@ -137,9 +139,13 @@ class Forwarder:
                 server, address = forwarding.connection(port)
                 with server:
                     await _connect(server, address)
-                    await asyncio.gather(_pump(client, server), _pump(server, client))
-        except OSError as error:
-            log.debug("%s port %d: %s", forwarding.name, port, error)
+                    # Each must be over before the sockets close: asyncio would go on waiting for
+                    # their descriptors, which the next connections get.
+                    async with asyncio.TaskGroup() as pumps:
+                        pumps.create_task(_pump(client, server))
+                        pumps.create_task(_pump(server, client))
+        except* OSError as errors:
+            log.debug("%s port %d: %s", forwarding.name, port, errors.exceptions)
         finally:
             self._connections[forwarding.uid] -= 1
 

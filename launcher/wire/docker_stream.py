@@ -39,3 +39,33 @@ class Demultiplexer:
             else:
                 result.append((self._stream, bytearray(piece)))
         return result
+
+
+class WholeFrames:
+    """Leaves out whole frames of a stream while its reader is too slow."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._left = 0
+        self._drops = False
+
+    def passed(self, data: bytes, *, too_slow: bool) -> bytes:
+        """Return what is to be passed on of the next bytes.
+
+        A frame that was passed on in part is passed on whole.
+        """
+        passed, at, end = bytearray(), 0, len(data)
+        while at < end:
+            if self._left:
+                piece = data[at : at + self._left]
+                self._left -= len(piece)
+                passed += b"" if self._drops else piece
+            else:
+                piece = data[at : at + _HEADER.size - len(self._head)]
+                self._head += piece
+                if len(self._head) == _HEADER.size:
+                    self._drops, self._left = too_slow, _HEADER.unpack(self._head)[1]
+                    passed += b"" if too_slow else self._head
+                    self._head = b""
+            at += len(piece)
+        return bytes(passed)

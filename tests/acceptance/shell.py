@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.acceptance.terminal import Terminal
 from tests.support.wait import wait_until
@@ -54,14 +54,20 @@ class Ended:
 class Running:
     """A command in the background, its output in files that can be looked at meanwhile."""
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], directory: Path) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+    ) -> None:
         self._directory = Path(tempfile.mkdtemp(dir=directory))
         self._out, self._err = self._directory / "out", self._directory / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 # The suite may run in a shell's background, where Ctrl-C is ignored.
                 ["env", "--default-signal=INT", *command],
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=out,
                 stderr=err,
                 env=environment,
@@ -118,9 +124,9 @@ class Shell:
         )
         return Ended(done.returncode, done.stdout or b"", done.stderr.decode())
 
-    def start(self, *words: str) -> Running:
+    def start(self, *words: str, stdin: int | IO[bytes] = subprocess.DEVNULL) -> Running:
         """Run it in the background."""
-        running = Running([*self._launch, *words], self.environment, self.directory)
+        running = Running([*self._launch, *words], self.environment, self.directory, stdin)
         self._started.append(running)
         return running
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -150,6 +151,21 @@ def test_input_of_100_megabytes_arrives_whole(launch: Shell) -> None:
     data = os.urandom(100_000_000)
     done = launch("run", "-i", "-q", BUSYBOX, "sha256sum", stdin=data)
     assert (done.code, done.text.split()[0]) == (0, hashlib.sha256(data).hexdigest())
+
+
+def test_a_second_attempt_gets_no_rest_of_the_input_of_the_first_one(
+    launch: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "input").write_bytes(b"x" * 10_000_000)
+    script = "if [ $LAUNCHER_ATTEMPT = 1 ]; then head -c 10; exit 1; fi; wc -c"
+    retries = ("--retries", "1", "--retry-on", "any")
+    words = ("run", "-i", "--name", "again", *retries, BUSYBOX, "sh", "-c", script)
+    with (tmp_path / "input").open("rb") as data:
+        first = launch.start(*words, stdin=data)
+    first.says("nothing more is sent")
+    assert launch("attach", "--take", "again", stdin=b"whole").code == 0
+    assert first.end().code == 0
+    assert launch("logs", "again").text.split()[-1] == "5"
 
 
 def test_both_streams_come_back_whole_and_apart(launch: Shell) -> None:

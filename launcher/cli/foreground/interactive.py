@@ -109,7 +109,10 @@ def _until_ended(
 
 
 class Stay:
-    """Stays with a job's terminal, also when the connection breaks."""
+    """Stays with a job's terminal, also when the connection breaks.
+
+    Piped input goes to one connection alone: to another one it would come with a gap.
+    """
 
     def __init__(
         self,
@@ -124,6 +127,7 @@ class Stay:
     ) -> None:
         self._client, self._job, self._keys = client, job, keys
         self._sends, self._redraws, self._take, self._watch = sends, redraws, take, watch
+        self._is_spent = False
 
     def attend(self) -> SessionEnd:
         """Stay until the attempt has ended, or until the keys that detach."""
@@ -140,11 +144,18 @@ class Stay:
                     f"another client writes to job {self._job}: you watch"
                     f" (`launch attach --take {self._job}` writes instead)"
                 )
+            if self._is_spent:
+                terminal.say(
+                    f"some input may be lost, so nothing more is sent to job {self._job};"
+                    f" its input stays open (`launch attach --take {self._job}` writes to it)"
+                )
             keys = DetachKeys(self._keys) if attached.raw else None
-            session = TerminalSession(attached, sends=self._sends and not self._watch, keys=keys)
+            sends = self._sends and not self._watch and not self._is_spent
+            session = TerminalSession(attached, sends=sends, keys=keys)
             resize = self._resize if attached.raw and attached.writes else None
             if session.run(resize) is SessionEnd.DETACHED:
                 return SessionEnd.DETACHED
+            self._is_spent = self._is_spent or (session.has_read and not attached.raw)
             if self._client.wait(self._job, SETTLE_SECONDS).state != "RUNNING":
                 return SessionEnd.STREAM
             terminal.say(f"the connection to job {self._job} broke; attaching again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import termios
 import tty
 from typing import Any
@@ -14,6 +15,7 @@ _UNFINISHED = re.compile(rb"\x1b(\[(\?[0-9;]{0,32})?)?\Z")
 _SWITCHED_ON = frozenset(b"1 47 1000 1002 1003 1004 1005 1006 1047 1049 2004".split())
 """Modes that programs switch on for themselves (xterm's control sequences, DECSET): cursor keys,
 the other screen, the mouse, pasting."""
+_FATAL = (signal.SIGHUP, signal.SIGTERM)
 _CURSOR, _SHOW_CURSOR = b"25", b"\x1b[?25h"
 
 
@@ -25,9 +27,14 @@ class Screen:
         self._before: list[Any] | None = None
         self._on: dict[bytes, None] = {}
         self._tail = b""
+        self._caught: list[signal.Signals] = []
 
     def __enter__(self) -> Screen:
         self._before = termios.tcgetattr(self._fd)
+        for number in _FATAL:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, self._die)
+                self._caught.append(number)
         tty.setraw(self._fd, termios.TCSADRAIN)
         return self
 
@@ -40,6 +47,13 @@ class Screen:
                 os.write(self._out, b"".join([*off, b"\x1b[0m"]))
         with contextlib.suppress(termios.error):
             termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before or [])
+        while self._caught:
+            signal.signal(self._caught.pop(), signal.SIG_DFL)
+
+    def _die(self, number: int, _: object) -> None:
+        """Restore the terminal, and end by the signal all the same."""
+        self.__exit__()
+        os.kill(os.getpid(), number)
 
     def note(self, data: bytes) -> None:
         """Note the modes that output switches on or off, however it is cut into pieces."""

@@ -51,6 +51,8 @@ class TerminalSession:
         self._pending = b""
         self._input_over = False
         self._screen: Screen | None = None
+        self.has_read = False
+        """Whether some of the input was read, which no other session can send again."""
 
     def run(self, resize: Resize | None = None) -> SessionEnd:
         """Stay until the stream ends, or until the keys that detach.
@@ -93,6 +95,7 @@ class TerminalSession:
         except OSError:
             data = b""
         detached = False
+        self.has_read = self.has_read or bool(data)
         if not data:
             self._input_over = True
         elif self._keys is not None:

@@ -68,7 +68,9 @@ class JobPorts:
 
 
 def _address(info: dict[str, Any]) -> str:
-    """Return a container's address in Docker's network."""
+    """Return a container's address in Docker's network; "" without one."""
+    if (info.get("HostConfig") or {}).get("NetworkMode") == "host":
+        return "127.0.0.1"
     networks = (info.get("NetworkSettings") or {}).get("Networks") or {}
     return next((net["IPAddress"] for net in networks.values() if net.get("IPAddress")), "")
 

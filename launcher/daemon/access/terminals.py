@@ -78,9 +78,9 @@ class Terminals:
             if place.streams.stdin and not watch and self._writes(place, uid, client, take=take):
                 return
             with self._stream(place, stdin=False) as stream:
-                head = head_of({ROLE_HEADER: WATCHES}, tty=place.streams.tty)
-                path = self._path(place)
-                self._keeper.relay(path, uid, head, stream, client, sends=False)
+                tty, path = place.streams.tty, self._path(place)
+                head = head_of({ROLE_HEADER: WATCHES}, tty=tty)
+                self._keeper.relay(path, uid, head, stream, client, sends=False, framed=not tty)
 
     def _writes(self, place: TerminalPlace, uid: int, client: int, *, take: bool) -> bool:
         """Join the console, which is opened if nobody holds it; False if another client writes."""
@@ -114,6 +114,7 @@ class Terminals:
     ) -> None:
         """Run a further command in the job's container, and attach the connection to it."""
         with _explained():
+            self._keeper.must_have_room(uid)  # before the command runs
             command_id = self._commands.create(
                 self._running(place),
                 request.command,

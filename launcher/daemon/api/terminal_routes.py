@@ -156,20 +156,30 @@ async def _hand_over(
 ) -> web.StreamResponse:
     """Give the connection to the output keeper, which replies; the daemon closes its own end.
 
-    Nothing more is read here: the client sends its input once it has the reply's head.
+    Nothing more is read here: the client sends its input once it has the reply's head. A thread
+    goes on when nobody waits for it any more, so it closes the descriptor that it was given.
     """
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the client left")
     transport.pause_reading()
-    client = os.dup(transport.get_extra_info("socket").fileno())
+    owned = [os.dup(transport.get_extra_info("socket").fileno())]
+
+    def hand_over() -> None:
+        client = owned.pop()
+        try:
+            take(client)
+        finally:
+            os.close(client)
+
     try:
-        await context.users.run(caller.uid, take, client)
+        await context.users.run(caller.uid, hand_over)
     except BaseException:
         transport.resume_reading()
         raise
     finally:
-        os.close(client)
+        while owned:  # it was not run
+            os.close(owned.pop())
     transport.abort()
     return web.StreamResponse()  # never sent
 

@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 import termios
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from launcher.host.terminal.connecting import (
     BUSY,
@@ -29,6 +29,7 @@ from launcher.peers import peer_of
 ROWS, COLUMNS = 24, 80
 MOST_CLIENTS = 64
 _PIECE = 1 << 16
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _PASSED_ON = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1,
               signal.SIGUSR2)  # fmt: skip
 NOT_FOUND, CANNOT_RUN = 127, 126
@@ -45,9 +46,11 @@ class TerminalServer:
         self._writer: socket.socket | None = None
         self._pending = b""
         """What was typed and the terminal has not taken yet; nothing more is read meanwhile."""
-        self._selector.register(master, selectors.EVENT_READ, self._turn)
+        self._unsent = b""
+        """What was printed and the writer has not taken yet; nothing more is printed meanwhile."""
+        self._register()
         if listener is not None:
-            self._selector.register(listener, selectors.EVENT_READ, self._accept)
+            self._selector.register(listener, _READ, self._accept)
         self._over = False
 
     def serve(self) -> None:
@@ -62,25 +65,55 @@ class TerminalServer:
         """Pass on what the command prints, and give it what is typed."""
         if self._pending:
             self._type(b"")
-        self._print()
+        if not self._unsent:
+            self._print()
+        self._register()
+
+    def _register(self) -> None:
+        """Wait for what the terminal and the writer can take and give."""
+        events = (0 if self._unsent else _READ) | (_WRITE if self._pending else 0)
+        self._await(self._master, events, self._turn)
+        if (writer := self._writer) is not None:
+            events = (0 if self._pending else _READ) | (_WRITE if self._unsent else 0)
+            self._await(writer, events, lambda: self._serve_writer(writer))
+
+    def _await(self, file: int | socket.socket, events: int, turn: Callable[[], None]) -> None:
+        known = file in self._selector.get_map()
+        if events and known:
+            self._selector.modify(file, events, turn)
+        elif events:
+            self._selector.register(file, events, turn)
+        elif known:
+            self._selector.unregister(file)
+
+    def _serve_writer(self, writer: socket.socket) -> None:
+        if writer is not self._writer:
+            return  # it was parted with after the selector returned
+        if self._unsent:
+            self._send(b"")
+        if writer is self._writer and not self._pending:
+            self._read(writer)
+        self._register()
+
+    def _send(self, data: bytes) -> None:
+        """Give the writer as much as it takes; the rest waits."""
+        assert self._writer is not None
+        self._unsent += data
+        try:
+            self._unsent = self._unsent[self._writer.send(self._unsent, socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._part(self._writer)
 
     def _type(self, data: bytes) -> None:
         """Give the terminal as much as it takes; the rest waits."""
-        data = self._pending + data
+        self._pending += data
         with contextlib.suppress(OSError):
-            data = data[os.write(self._master, data) :]
-        waited, self._pending = bool(self._pending), data
-        if waited == bool(data):
-            return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if data else 0)
-        self._selector.modify(self._master, events, self._turn)
-        if self._writer is not None and data:
-            self._selector.unregister(self._writer)
-        elif self._writer is not None:
-            self._hear(self._writer)
+            self._pending = self._pending[os.write(self._master, self._pending) :]
 
     def _hear(self, client: socket.socket) -> None:
-        self._selector.register(client, selectors.EVENT_READ, lambda: self._read(client))
+        self._selector.register(client, _READ, lambda: self._read(client))
 
     def _print(self) -> None:
         """Write what the command prints to stdout, and to all who are attached."""
@@ -95,11 +128,11 @@ class TerminalServer:
             return
         _write(1, data)
         for client in list(self._clients):
+            if client is self._writer:
+                self._send(data)
+                continue
             try:
-                if client is self._writer:
-                    client.sendall(data)
-                else:
-                    client.send(data, socket.MSG_DONTWAIT)  # a slow watcher misses some
+                client.send(data, socket.MSG_DONTWAIT)  # a slow watcher misses some
             except BlockingIOError:
                 continue
             except OSError:
@@ -127,7 +160,10 @@ class TerminalServer:
             return
         client.settimeout(None)
         self._clients.add(client)
-        self._hear(client)
+        if client is self._writer:
+            self._register()
+        else:
+            self._hear(client)
 
     def _grant(self, client: socket.socket, purpose: bytes) -> bool:
         """Make a client the one who writes, or one who watches; False: it is refused."""
@@ -162,8 +198,8 @@ class TerminalServer:
             self._selector.unregister(client)
         client.close()
         if client is self._writer:
-            self._writer, self._pending = None, b""
-            self._selector.modify(self._master, selectors.EVENT_READ, self._turn)
+            self._writer, self._pending, self._unsent = None, b"", b""
+            self._register()
 
 
 def set_size(terminal: int, rows: int, columns: int) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
 
 from launcher.output import relay as module
 from launcher.output.sessions import MOST_OF_USER, Sessions
+from launcher.wire.docker_stream import Demultiplexer
 from tests.support.wait import wait_until
 
 CONSOLE = {"path": "/log", "uid": 7}
@@ -43,10 +45,10 @@ class Keeper:
         self.forget(fd)
         return client, state
 
-    def watch(self) -> tuple[socket.socket, socket.socket]:
+    def watch(self, *, framed: bool = False) -> tuple[socket.socket, socket.socket]:
         docker, stream = self.pair()
         client, fd = self.pair()
-        request = {"path": "/log", "uid": 7, "head": "", "sends": False}
+        request = {"path": "/log", "uid": 7, "head": "", "sends": False, "framed": framed}
         self.sessions.relay(request, [stream, fd])
         self.forget(stream)
         self.forget(fd)
@@ -185,6 +187,57 @@ def test_a_slow_client_holds_its_own_output_back_and_loses_nothing(keeper: Keepe
     keeper.gets(client, b"head " + bytes(sent))
 
 
+def fill(connection: socket.socket, keeper: Keeper) -> bytes:
+    """Send as much as everybody on the way takes; return it."""
+    piece, sent = b"x" * 8192, 0
+    while True:
+        try:
+            sent += connection.send(piece)
+        except BlockingIOError:
+            if not keeper.turn():
+                return b"x" * sent
+
+
+def test_the_last_output_comes_also_if_the_container_left_its_input_unread(keeper: Keeper) -> None:
+    docker = keeper.console()
+    client, _ = keeper.join()
+    fill(client, keeper)
+    output = fill(docker, keeper)
+    docker.close()
+    keeper.gets(client, b"head " + output)
+    keeper.ends(client)
+    assert not keeper.sessions
+
+
+def test_a_console_ends_also_if_its_client_dies_before_it_has_read_the_rest(keeper: Keeper) -> None:
+    docker = keeper.console()
+    client, _ = keeper.join()
+    while keeper.sessions.report()["sessions"][0][1] and not pending_of(keeper):
+        docker.send(b"x" * 8192)
+        keeper.turn()
+    docker.close()
+    keeper.turn()
+    client.close()
+    while keeper.turn():
+        pass
+    assert not keeper.sessions
+
+
+def pending_of(keeper: Keeper) -> int:
+    (relay,) = keeper.sessions._relays
+    return len(relay._client.pending) if relay._client is not None else 0
+
+
+def test_the_last_keys_of_a_client_that_left_count_also_if_the_job_prints(keeper: Keeper) -> None:
+    docker = keeper.console()
+    client, _ = keeper.join()
+    docker.send(b"output")
+    client.send(b"keys")
+    client.close()
+    keeper.gets(docker, b"keys")
+    wait_until(lambda: (keeper.turn(), keeper.sessions.report())[1]["sessions"][0][1] is False)
+
+
 def test_a_slow_watcher_misses_some_and_delays_nobody(keeper: Keeper) -> None:
     docker, _ = keeper.watch()
     data, sent = b"x" * 65536, 0
@@ -193,6 +246,35 @@ def test_a_slow_watcher_misses_some_and_delays_nobody(keeper: Keeper) -> None:
             sent += docker.send(data)
         except BlockingIOError:
             assert keeper.turn(), "a watcher stopped the job"
+
+
+def test_a_slow_watcher_misses_whole_frames(keeper: Keeper) -> None:
+    docker, client = keeper.watch(framed=True)
+    lines = [b"%06d" % number * 1000 for number in range(1000)]
+    data = memoryview(b"".join(struct.pack(">BxxxL", 1, len(line)) + line for line in lines))
+    while data:
+        try:
+            data = data[docker.send(data[:50_000]) :]
+        except BlockingIOError:
+            assert keeper.turn(), "a watcher stopped the job"
+    docker.close()
+    got, streams = bytearray(), Demultiplexer()
+
+    def ended() -> bool:
+        keeper.turn()
+        try:
+            piece = client.recv(1 << 20)
+        except BlockingIOError:
+            return False
+        for stream, some in streams.feed(piece):
+            assert stream == 1
+            got.extend(some)
+        return not piece
+
+    wait_until(ended, 10, "it ends")
+    seen = [bytes(got[at : at + 6000]) for at in range(0, len(got), 6000)]
+    assert 0 < len(seen) < len(lines)
+    assert set(seen) <= set(lines)
 
 
 def test_what_a_watcher_types_goes_nowhere(keeper: Keeper) -> None:
@@ -211,6 +293,26 @@ def test_a_user_has_a_bounded_number_of_them(keeper: Keeper) -> None:
         keeper.watch()
     with pytest.raises(OSError, match="no more than"):
         keeper.watch()
+    docker = keeper.console()
+    client, state = keeper.join()
+    assert state == "joined", "the input of a job does not end for lack of room"
+    client.send(b"input")
+    keeper.gets(docker, b"input")
+
+
+def test_clients_that_are_gone_after_the_end_of_their_input_do_not_count(keeper: Keeper) -> None:
+    keeper.console()
+    for _ in range(MOST_OF_USER + 1):
+        client, state = keeper.join()
+        assert state == "joined"
+        client.shutdown(socket.SHUT_WR)
+        keeper.turn()
+        client.close()
+    for _ in range(MOST_OF_USER + 1):
+        _, watcher = keeper.watch()
+        watcher.shutdown(socket.SHUT_WR)
+        keeper.turn()
+        watcher.close()
 
 
 def test_time_without_use_counts_from_the_last_key_the_last_output_and_the_last_client(

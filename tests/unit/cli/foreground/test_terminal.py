@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import pty
+import signal
+import subprocess
+import sys
 import termios
 
 import pytest
@@ -70,6 +73,26 @@ def test_a_screen_that_a_job_left_as_it_was_gets_nothing() -> None:
         os.set_blocking(ours, False)
         with pytest.raises(BlockingIOError):
             os.read(ours, 10)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_is_restored_before_a_signal_ends_the_client(number: signal.Signals) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        before = termios.tcgetattr(theirs)
+        script = (
+            "import os, sys; from launcher.cli.foreground.screen import Screen\n"
+            "with Screen(0, 0) as screen:\n"
+            "    screen.note(b'\\x1b[?1049h')\n"
+            "    os.kill(os.getpid(), int(sys.argv[1]))"
+        )
+        command = [sys.executable, "-c", script, str(int(number))]
+        assert subprocess.run(command, stdin=theirs, check=False).returncode == -number
+        assert termios.tcgetattr(theirs) == before
+        assert os.read(ours, 1000) == b"\x1b[?1049l\x1b[0m"
     finally:
         os.close(ours)
         os.close(theirs)
