@@ -95,6 +95,16 @@ def test_attach_to_a_job_that_waits_says_why_and_then_has_its_terminal(launch: S
     assert terminal.end()[0] == 6
 
 
+def test_a_terminal_whose_job_was_ended_says_so(launch: Shell) -> None:
+    terminal, job = a_shell(launch)
+    watcher = launch.open_terminal("attach", job)
+    watcher.shows("another client writes")
+    launch("cancel", job).ok()
+    for each in (terminal, watcher):
+        each.shows(f"job {job} CANCELLED")
+        assert each.end()[0] == 130
+
+
 def test_one_client_writes_and_others_watch(launch: Shell) -> None:
     writer, job = a_shell(launch)
     watcher = launch.open_terminal("attach", job)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from launcher.cli.foreground.detach_keys import DetachKeys
-from launcher.cli.foreground.following import Narrator, end_status
+from launcher.cli.foreground.following import Narrator, end_status, tell_end
 from launcher.cli.foreground.interrupts import Interrupts
 from launcher.cli.foreground.outlook import Outlook
 from launcher.cli.foreground.terminal_session import SessionEnd, TerminalSession
@@ -47,7 +47,7 @@ def run_interactively(
     if end is None:
         tell_left(job.id)
         return 0
-    return end_status(end, narrator, interrupts, quiet=quiet or request.tty)
+    return end_status(end, narrator, interrupts, quiet=quiet or _is_seen(request, end))
 
 
 def attach_again(client: Client, ref: str, keys: bytes, *, take: bool, watch: bool) -> int:
@@ -67,11 +67,18 @@ def attach_again(client: Client, ref: str, keys: bytes, *, take: bool, watch: bo
             narrator = Narrator(job.id, spec.image, quiet=False, outlook=Outlook(client, job.id))
             end = _until_ended(client, job, narrator, interrupts, stay)
         if end is not None:
-            return end_status(end, narrator, interrupts, quiet=spec.tty)
+            return end_status(end, narrator, interrupts, quiet=_is_seen(spec, end))
     elif stay.attend() is not SessionEnd.DETACHED:
-        return exit_status(client.wait(job.id))
+        end = client.wait(job.id)
+        tell_end(end, quiet=_is_seen(spec, end))
+        return exit_status(end)
     tell_left(job.id)
     return 0
+
+
+def _is_seen(spec: JobSpec, end: JobView) -> bool:
+    """Whether the terminal has shown why the job ended: its command ended on its own."""
+    return spec.tty and end.outcome in ("COMPLETED", "FAILED")
 
 
 def _follow_plain(client: Client, job: JobView) -> int:
