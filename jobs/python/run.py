@@ -13,4 +13,5 @@ for line in job.logs(follow=True):
 try:
     print("exit code", client.run("busybox", "ls /missing", profile="1g.6gb").result().exit_code)
 except JobFailed as error:
-    print(f"job {error.job_id} ended with exit code {error.exit_code}: {error.last_lines[-1]}")
+    print(f"job {error.job_id} is {error.outcome}, exit code {error.exit_code}")
+    print(*error.last_lines, sep="\n")

@@ -27,6 +27,8 @@ for result in results.as_completed():
     else:
         print(result.value, result.outcome)
 
+if not accuracy:
+    raise SystemExit("no element completed: `launch ps -a` says why")
 best = max(accuracy, key=lambda values: accuracy[values])
 print(
     f"{len(accuracy)} of {len(results)} completed; the best is {accuracy[best]} with {dict(best)}"

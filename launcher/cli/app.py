@@ -177,9 +177,12 @@ def invoke(args: list[str]) -> int:
 
 def _foreign(error: click.NoSuchOption) -> str | None:
     """Return what to write for an option of another program, None if it is not known."""
+    from launcher.cli.input.docker_flags import DOCKER_OPTIONS
     from launcher.jobfile.reading.sbatch_words import instead_of
 
     verb = error.ctx.info_name if error.ctx else None
+    if verb == "run" and error.option_name in DOCKER_OPTIONS:
+        return f"{error.option_name} is Docker's: {DOCKER_OPTIONS[error.option_name]}"
     return instead_of(error.option_name) if verb in ("run", "host", "submit") else None
 
 

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 FORMER = {"images": "image"}
 """Names of verbs in 0.1.0."""
+ELSEWHERE = {
+    "inspect": "show", "kill": "cancel", "rm": "prune", "rmi": "image rm", "stats": "top",
+    "sbatch": "submit", "srun": "run", "salloc": "shell", "sattach": "attach", "scancel": "cancel",
+    "squeue": "ps", "sinfo": "slices", "sacct": "ps -a", "scontrol": "show", "seff": "show",
+    "sstat": "top",
+}  # fmt: skip
+"""Commands of Docker and Slurm, and the verbs that do the same."""
 
 
 class LazyGroup(click.Group):
@@ -52,6 +59,9 @@ class LazyGroup(click.Group):
         if name[:1] != "-" and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
+            if ctx.parent is None and name in ELSEWHERE:
+                verb = ELSEWHERE[name]
+                raise click.UsageError(f"There is no verb '{name}': use `launch {verb}`.", ctx)
             near = get_close_matches(name[:64], self.list_commands(ctx), n=2)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise click.UsageError(f"There is no verb '{name[:64]}'.{hint}", ctx)

@@ -86,6 +86,26 @@ def test_one_leaves_a_job_and_comes_back(launch: Shell) -> None:
     assert again.end()[0] == 4
 
 
+def test_attach_to_a_job_that_waits_says_why_and_then_has_its_terminal(launch: Shell) -> None:
+    job = launch("run", "-d", "-it", "--hold", BUSYBOX, "sh").ok().text.strip()
+    terminal = launch.open_terminal("attach", job)
+    terminal.shows("waits: JobHeldUser")
+    launch("release", job).ok()
+    terminal.shows("/ # ")
+    terminal.type("exit 6\r")
+    assert terminal.end()[0] == 6
+
+
+def test_a_terminal_whose_job_was_ended_says_so(launch: Shell) -> None:
+    terminal, job = a_shell(launch)
+    watcher = launch.open_terminal("attach", job)
+    watcher.shows("another client writes")
+    launch("cancel", job).ok()
+    for each in (terminal, watcher):
+        each.shows(f"job {job} CANCELLED")
+        assert each.end()[0] == 130
+
+
 def test_one_client_writes_and_others_watch(launch: Shell) -> None:
     writer, job = a_shell(launch)
     watcher = launch.open_terminal("attach", job)
@@ -212,6 +232,7 @@ def test_attach_to_a_job_without_a_terminal_follows_it(launch: Shell) -> None:
     job = launch("run", "-d", BUSYBOX, "sh", "-c", "echo hello; sleep 1; exit 3").ok().text.strip()
     done = launch("attach", job)
     assert (done.code, done.out) == (3, b"hello\n")
+    assert f"job {job} has no terminal" in done.err
     assert (
         "has ended" in launch("exec", job, "true").err
         or "does not run" in launch("exec", job, "true").err

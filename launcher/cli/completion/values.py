@@ -128,6 +128,13 @@ def _own_images(client: Client) -> Values:
         yield own.name, "your own"
 
 
+def _topics() -> Values:
+    from importlib import resources
+
+    pages = resources.files("launcher").joinpath("manual").iterdir()
+    return sorted((page.name[:-3], "") for page in pages if page.name.endswith(".md"))
+
+
 def _job_file_keys() -> Values:
     from launcher.jobfile.reading.explained import explained, stored_schema
 
@@ -144,5 +151,5 @@ KINDS: dict[str, Callable[[Client], Values]] = {
     "image": _images,
     "own image": _own_images,
 }
-LOCAL: dict[str, Callable[[], Values]] = {"key": _job_file_keys}
+LOCAL: dict[str, Callable[[], Values]] = {"key": _job_file_keys, "topic": _topics}
 """What needs no daemon."""

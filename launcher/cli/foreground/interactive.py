@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from launcher.cli.foreground.detach_keys import DetachKeys
-from launcher.cli.foreground.following import Narrator, end_status
+from launcher.cli.foreground.following import Narrator, end_status, tell_end
 from launcher.cli.foreground.interrupts import Interrupts
 from launcher.cli.foreground.outlook import Outlook
 from launcher.cli.foreground.terminal_session import SessionEnd, TerminalSession
@@ -47,11 +47,11 @@ def run_interactively(
     if end is None:
         tell_left(job.id)
         return 0
-    return end_status(end, narrator, interrupts, quiet=quiet or request.tty)
+    return end_status(end, narrator, interrupts, quiet=quiet or _is_seen(request, end))
 
 
 def attach_again(client: Client, ref: str, keys: bytes, *, take: bool, watch: bool) -> int:
-    """Attach to a job that runs; return its exit status when it ends, 0 when detached."""
+    """Attach to a job, once it runs; return its exit status when it ends, 0 when detached."""
     detail = client.show(ref)
     job, spec = detail.job, detail.spec
     if spec is None or not (spec.stdin_open or spec.tty):
@@ -60,14 +60,33 @@ def attach_again(client: Client, ref: str, keys: bytes, *, take: bool, watch: bo
     if sends and spec.tty and not os.isatty(0):
         raise UserError("stdin is not a terminal", fix="Give --watch to see its output alone.")
     stay = Stay(client, job.id, keys, sends=sends, redraws=spec.tty, take=take, watch=watch)
-    if stay.attend() is SessionEnd.DETACHED:
-        tell_left(job.id)
-        return 0
-    return exit_status(client.wait(job.id))
+    if job.state in ("PENDING", "STARTING"):
+        with Interrupts(client) as interrupts:
+            interrupts.queued(job.id)
+            interrupts.state(job.state)
+            narrator = Narrator(job.id, spec.image, quiet=False, outlook=Outlook(client, job.id))
+            end = _until_ended(client, job, narrator, interrupts, stay)
+        if end is not None:
+            return end_status(end, narrator, interrupts, quiet=_is_seen(spec, end))
+    elif stay.attend() is not SessionEnd.DETACHED:
+        end = client.wait(job.id)
+        tell_end(end, quiet=_is_seen(spec, end))
+        return exit_status(end)
+    tell_left(job.id)
+    return 0
+
+
+def _is_seen(spec: JobSpec, end: JobView) -> bool:
+    """Whether the terminal has shown why the job ended: its command ended on its own."""
+    return spec.tty and end.outcome in ("COMPLETED", "FAILED")
 
 
 def _follow_plain(client: Client, job: JobView) -> int:
     """Follow the output of a job that reads nothing, from its last lines on."""
+    terminal.say(
+        f"job {job.ref} has no terminal: Ctrl-C goes to the job;"
+        f" `launch logs -f {job.ref}` only reads"
+    )
     cleaner = Cleaner(raw=False)
     with Interrupts(client) as interrupts:
         interrupts.queued(job.id)

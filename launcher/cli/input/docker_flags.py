@@ -17,6 +17,22 @@ from launcher.cli.input.detach_keys import DEFAULT
 
 F = TypeVar("F", bound=Callable[..., object])
 
+DOCKER_OPTIONS = {
+    "--cap-add": "jobs run without extra capabilities",
+    "--cpuset-cpus": "write --cpus NUMBER",
+    "--device": "ask for GPUs with --profile; a job has no other devices",
+    "--init": "leave it out, a job has an init process",
+    "--memory-swap": "leave it out, and limit the memory with -m",
+    "--mount": "write -v SOURCE:TARGET[:ro]",
+    "--net": "write --network",
+    "--privileged": "a job that saw every GPU would break everybody's isolation",
+    "--restart": "write --retries N",
+    "--runtime": "leave it out, --profile gives a job its slice",
+    "--stop-signal": "leave it out, a job gets the stop signal of its image",
+    "--tmpfs": "write --tmp memory, which keeps /tmp in memory",
+    "--volumes-from": "name the directories of this machine with -v",
+}
+"""Options of ``docker run`` that `launch run` does not have, and what to do instead."""
 _LONG = {"i": "--interactive", "t": "--tty", "d": "--detach", "q": "--quiet"}
 _OPTIONS = (
     click.option("--rm", is_flag=True, hidden=True),

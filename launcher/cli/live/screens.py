@@ -33,9 +33,10 @@ m                   only your jobs, or all
 /                   filter: only jobs with this text; escape clears it
 q, Ctrl-C           leave
 
-A slice: its profile, who is on it, and how much of its memory is used, to scale.
-LEFT is the time up to the time limit, START when a waiting job starts if all jobs
-before it take their whole time limit. Processes are seen by the owner of the job.
+A slice: its profile, who is on it, and how much of its memory is used.
+LEFT is the time up to the time limit. START is when a waiting job starts
+if all jobs before it take their whole time limit.
+Only the owner of a job and admins see its processes.
 """
 
 

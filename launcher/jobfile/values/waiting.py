@@ -100,7 +100,7 @@ def _jobs_of(part: str) -> Iterator[tuple[str, str]]:
 
 def _no_job(part: str) -> str:
     return (
-        f"'{part[:40]}' names no job: write afterok:12, afterok:12:13,"
+        f"'{part[:40]}' names no job: write its id, as in afterok:12, afterok:12:13,"
         " or afterok:12[3] for one element of an array"
     )
 

@@ -178,6 +178,8 @@ def test_the_module_runs_as_the_command() -> None:
     [
         (["sumbit"], "Did you mean submit"), (["layout", "aply"], "Did you mean apply"),
         (["slice"], "Did you mean slices"), (["zzz"], "There is no verb 'zzz'.\n"),
+        (["kill", "12"], "There is no verb 'kill': use `launch cancel`.\n"),
+        (["squeue"], "use `launch ps`"),
     ],
 )  # fmt: skip
 def test_a_mistyped_verb_gets_the_nearest_one(launch: Launch, words: list[str], hint: str) -> None:

@@ -1,4 +1,4 @@
-"""Options that people bring from Slurm: what to write instead is said."""
+"""Options that people bring from Slurm and Docker: what to write instead is said."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ def test_it_is_said_what_to_write_instead(
     result = launch(verb, option, "busybox", "true")
     assert (result.code, result.out, stub.did()) == (2, "", [])
     assert result.err.startswith(f"launch: {said}")
+
+
+def test_an_option_of_docker_run_is_answered_too(launch: Launch) -> None:
+    result = launch("run", "--mount", "type=bind", "busybox")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("launch: --mount is Docker's: write -v SOURCE:TARGET[:ro]\n")
 
 
 def test_nothing_is_guessed_of_an_option_that_nobody_knows(launch: Launch) -> None:

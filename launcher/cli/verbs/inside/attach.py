@@ -18,7 +18,8 @@ def command(ref: str, take: bool, watch: bool, detach_keys: bytes) -> int:
     """Attach this terminal to a job that was started with -it, or stdin to one with -i.
 
     One client writes to it, others watch. ctrl-p ctrl-q leaves it, and the job goes on. A job that
-    is not interactive is followed: `launch logs -f`.
+    is not interactive is followed as by `launch run`: Ctrl-C goes to it. `launch logs -f` only
+    reads.
 
     Exit status: the job's own, 0 when left.
     """

@@ -30,7 +30,7 @@ def command(ref: str, output: str) -> None:
         render.print_names([port.socket for port in ports])
         return
     if not ports:
-        terminal.say(f"job {ref} has no ports: give them with `launch run -p PORT`")
+        terminal.say("this job has no ports: `launch run -p PORT` or `ports:` gives them")
     for port in ports:
         if port.trouble is not None:
             terminal.complain(f"port {port.port}: {port.trouble}")

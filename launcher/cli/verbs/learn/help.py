@@ -7,6 +7,7 @@ from importlib import resources
 
 import click
 
+from launcher.cli.input import params
 from launcher.errors import UserError
 
 TOPICS = {
@@ -27,7 +28,7 @@ TOPICS = {
 
 
 @click.command("help", short_help="Read the manual.")
-@click.argument("topic", required=False)
+@click.argument("topic", type=params.TOPIC, required=False, metavar="[TOPIC]")
 @click.pass_context
 def command(ctx: click.Context, topic: str | None) -> None:
     """Show a page of the manual, or the help of a verb; without TOPIC, list the pages.
