@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from launcher.companion import MOST_MESSAGE_BYTES, Companion
 from launcher.output.log_file import Limit
+from launcher.output.relay import is_gone
 
 
 class OutputKeeper:
@@ -20,6 +23,9 @@ class OutputKeeper:
     def __init__(self, directory: Path, systemd_socket: str | None = None) -> None:
         self._companion = Companion(directory, "output", "launcher.output", systemd_socket)
         self._request, self._connect = self._companion.request, self._companion.connect
+        self._consoles: dict[Path, socket.socket] = {}
+        """The streams of consoles, held open here too: when the last holder closes one that is no
+        terminal's, Docker ends the job's input, and the job takes what came for all of it."""
 
     def store(self, path: Path, token: str, limit: Limit, *files: int, raw: bool = False) -> None:
         """Read an attached socket, or two pipes, into a log file until they end.
@@ -39,7 +45,22 @@ class OutputKeeper:
 
         ``path`` is that of its log; ``uid`` is charged.
         """
+        self.drop_console(path)
+        self._consoles[path] = socket.socket(fileno=os.dup(stream))
         self._request({"do": "console", "path": str(path), "uid": uid}, stream)
+
+    def hold_again(self, path: Path, uid: int) -> bool:
+        """Hold a console that an earlier keeper had; False if its stream is not there any more."""
+        stream = self._consoles.get(path)
+        if stream is None or is_gone(stream):
+            return False
+        self._request({"do": "console", "path": str(path), "uid": uid}, stream.fileno())
+        return True
+
+    def drop_console(self, path: Path) -> None:
+        """Close the stream of a console here: its container has ended, or has another one."""
+        if (stream := self._consoles.pop(path, None)) is not None:
+            stream.close()
 
     def join_console(self, path: Path, head: str, client: int, *, take: bool) -> str:
         """Attach a client's connection to a console; it gets ``head``, then the stream.

@@ -41,10 +41,15 @@ class Side:
             del self.pending[: self.connection.send(self.pending)]
 
     def is_gone(self) -> bool:
-        """Whether the other end is closed in both directions, not only for sending (unix(7))."""
-        poll = select.poll()
-        poll.register(self.connection, 0)
-        return bool(poll.poll(0))
+        """Whether the other end is closed in both directions."""
+        return is_gone(self.connection)
+
+
+def is_gone(connection: socket.socket) -> bool:
+    """Whether the other end is closed in both directions, not only for sending (unix(7))."""
+    poll = select.poll()
+    poll.register(connection, 0)
+    return bool(poll.poll(0))
 
 
 class Relay:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.acceptance.shell import LAUNCH, Shell
 from tests.acceptance.terminal import Terminal
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, CONFIG
+from tests.support.keepers import keeper_of
 from tests.support.user import OrdinaryUser
 from tests.support.wait import wait_until
 
@@ -186,6 +188,30 @@ def test_a_second_attempt_gets_no_rest_of_the_input_of_the_first_one(
     assert launch("attach", "--take", "again", stdin=b"whole").code == 0
     assert first.end().code == 0
     assert launch("logs", "again").text.split()[-1] == "5"
+
+
+def test_input_that_a_killed_keeper_cut_short_is_not_taken_for_all_of_it(
+    make_daemon: MakeDaemon,
+) -> None:
+    daemon = make_daemon().start()
+    launch = Shell(daemon.environment, daemon.place)
+    try:
+        ours, theirs = os.pipe()
+        words = ("run", "-i", BUSYBOX, "sh", "-c", "head -c 4; echo; wc -c")
+        running = launch.start(*words, stdin=ours)
+        os.close(ours)
+        os.write(theirs, b"half")
+        running.prints(b"half")
+        os.kill(keeper_of(daemon), signal.SIGKILL)
+        running.says("some input may be lost")
+        job = daemon.client.jobs(["last"])[0]
+        assert job.state == "RUNNING", "its input is still open"
+        done = launch("attach", "--take", str(job.id), stdin=b"rest")
+        assert (done.code, done.out) == (0, b"4\n"), done
+        running.end()
+    finally:
+        os.close(theirs)
+        launch.close()
 
 
 def test_both_streams_come_back_whole_and_apart(launch: Shell) -> None:

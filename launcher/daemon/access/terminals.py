@@ -10,9 +10,11 @@ import contextlib
 import functools
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from launcher import __version__, wire
 from launcher.core.messages import events as ev
@@ -62,6 +64,8 @@ class Terminals:
 
     def __init__(self, keeper: OutputKeeper, commands: ContainerTerminals, directory: Path) -> None:
         self._keeper, self._commands, self._directory = keeper, commands, directory
+        self._locking = threading.Lock()
+        self._locks: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
 
     def attach(
         self, place: TerminalPlace, uid: int, client: int, *, take: bool, watch: bool
@@ -85,12 +89,23 @@ class Terminals:
     def _writes(self, place: TerminalPlace, uid: int, client: int, *, take: bool) -> bool:
         """Join the console, which is opened if nobody holds it; False if another client writes."""
         path, head = self._path(place), head_of({ROLE_HEADER: WRITES}, tty=place.streams.tty)
-        state = self._keeper.join_console(path, head, client, take=take)
-        if state == "none":
-            with self._stream(place, stdin=True) as stream:
-                self._keeper.hold_console(path, place.streams.uid, stream)
+        with self._lock_of(path):  # two that open a console would close each other's
             state = self._keeper.join_console(path, head, client, take=take)
+            if state == "none":
+                self._open(place)
+                state = self._keeper.join_console(path, head, client, take=take)
         return state == "joined"
+
+    def _open(self, place: TerminalPlace) -> None:
+        """Have the keeper hold the job's console, the same stream as before if it is there."""
+        path, uid = self._path(place), place.streams.uid
+        if not self._keeper.hold_again(path, uid):
+            with self._stream(place, stdin=True) as stream:
+                self._keeper.hold_console(path, uid, stream)
+
+    def _lock_of(self, path: Path) -> threading.Lock:
+        with self._locking:
+            return self._locks.setdefault(path, threading.Lock())
 
     def _attach_on_host(
         self, place: TerminalPlace, uid: int, client: int, *, take: bool, watch: bool
@@ -169,11 +184,9 @@ class Terminals:
                 if (session := sessions.get(str(path))) is not None:
                     idle[place.job] = session[2]
                     continue
-                with (
-                    contextlib.suppress(LauncherError),
-                    self._stream(place, stdin=True) as stream,
-                ):
-                    self._keeper.hold_console(path, place.streams.uid, stream)
+                with contextlib.suppress(LauncherError), self._lock_of(path):
+                    if str(path) not in self._keeper.sessions():  # nobody has opened it meanwhile
+                        self._open(place)
         return idle
 
     def clients(self, place: TerminalPlace) -> tuple[bool, int, float] | None:

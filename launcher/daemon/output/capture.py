@@ -141,6 +141,8 @@ class Capture:
         path = path_of(self._directory, job, attempt)
         output = self._outputs.pop(path, None)
         self._once_more.discard(path)
+        if self._keeper is not None:
+            self._keeper.drop_console(path)
         if self._keeper is None or output is None:
             return
         output.over.set()
