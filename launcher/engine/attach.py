@@ -151,6 +151,11 @@ class ContainerTerminals:
         connection = self._connection
         return attach(connection.host, container, connection.timeout, stdin=stdin)
 
+    def is_running(self, container: str) -> bool:
+        """Whether a container runs."""
+        with self._connection.borrow() as api:
+            return bool(api.inspect_container(container)["State"]["Running"])
+
     def start(self, command_id: str, *, tty: bool) -> socket.socket:
         """Start a command; return its stream, as ``attach``."""
         connection = self._connection

@@ -117,6 +117,7 @@ def test_one_client_writes_and_others_watch(launch: Shell) -> None:
     watcher.shows("heard-42")
     assert "not-heard" not in writer.shown
     taker = launch.open_terminal("attach", "--take", job)
+    writer.shows("you watch")
     taker.type("echo mine-$((40+3))\r")
     taker.shows("mine-43")
     watcher.shows("mine-43")
@@ -263,6 +264,17 @@ def test_attach_to_a_job_without_a_terminal_follows_it(launch: Shell) -> None:
         "has ended" in launch("exec", job, "true").err
         or "does not run" in launch("exec", job, "true").err
     )
+
+
+def test_whoever_only_follows_a_job_does_not_cancel_it(launch: Shell) -> None:
+    script = "while sleep 0.1; do echo tick; done"
+    job = launch("run", "-d", BUSYBOX, "sh", "-c", script).ok().text.strip()
+    follower = launch.start("attach", job)
+    follower.prints(b"tick")
+    follower.process.terminate()
+    assert f"job {job} goes on" in follower.end().err
+    assert launch("show", job, "-o", "json").json["state"] == "RUNNING"
+    launch("cancel", "--now", job)
 
 
 def test_shell_opens_the_image_that_the_admin_chose(make_daemon: MakeDaemon) -> None:

@@ -88,7 +88,7 @@ def _follow_plain(client: Client, job: JobView) -> int:
         f" `launch logs -f {job.ref}` only reads"
     )
     cleaner = Cleaner(raw=False)
-    with Interrupts(client) as interrupts:
+    with Interrupts(client, ends_job=False) as interrupts:
         interrupts.queued(job.id)
         interrupts.state(job.state)
         for frame in client.logs(job.id, follow=True, tail=LINES):
@@ -175,10 +175,21 @@ class Stay:
             if session.run(resize) is SessionEnd.DETACHED:
                 return SessionEnd.DETACHED
             self._is_spent = self._is_spent or (session.has_read and not attached.raw)
+            self._take = False  # or two clients would take it from each other without end
+            if attached.writes and self._is_taken():
+                continue
             if self._client.wait(self._job, SETTLE_SECONDS).state != "RUNNING":
                 return SessionEnd.STREAM
             terminal.say(f"the connection to job {self._job} broke; attaching again")
             self._redraws = True
+
+    def _is_taken(self) -> bool:
+        """Whether another client writes now: then this one was parted from the terminal."""
+        try:
+            view = self._client.show(self._job).terminal
+        except LauncherError:
+            return False
+        return view is not None and view.writes
 
     def _resize(self, rows: int, columns: int) -> None:
         second = Client(self._client.socket, timeout=5)

@@ -29,8 +29,9 @@ class Interrupts:
     that they may run in the middle of anything.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, *, ends_job: bool = True) -> None:
+        """``ends_job``: SIGTERM cancels the job, which this client has started."""
+        self._client, self._ends_job = client, ends_job
         self._job: int | None = None
         self._state = "PENDING"
         self._last: float | None = None
@@ -88,6 +89,8 @@ class Interrupts:
         if self.terminated and (self.cancelling or self._unheard):
             self._leave()
         self.terminated = True
+        if not self._ends_job:
+            self._leave()
         if self._job is not None:
             self._cancel()
 

@@ -210,6 +210,9 @@ class Terminals:
     def _stream(self, place: TerminalPlace, *, stdin: bool) -> Iterator[int]:
         name = self._running(place)
         with contextlib.closing(self._commands.attach(name, stdin=stdin)) as stream:
+            # Docker attaches to an ended container too, as before a start: nothing ever comes.
+            if not self._commands.is_running(name):
+                raise StaleRequest(f"job {place.job} has just ended")
             yield stream.fileno()
 
 
