@@ -42,6 +42,11 @@ class Logs:
     def __init__(self, connection: DockerConnection) -> None:
         self._connection = connection
 
+    def is_raw(self, name: str) -> bool:
+        """Whether a container has a terminal, whose output has no frames; raises as ``read``."""
+        with self._connection.borrow() as api:
+            return bool(api.inspect_container(name)["Config"].get("Tty"))
+
     def read(self, name: str, *, follow: bool, raw: bool = False) -> Iterator[list[LogEntry]]:
         """Yield the entries in batches, as they arrive.
 

@@ -322,7 +322,10 @@ class FakeLogs:
     def __init__(self, port: Port) -> None:
         self._port, self._docker = port, port.docker
 
-    def read(self, name: str, *, follow: bool) -> Iterator[list[LogEntry]]:
+    def is_raw(self, name: str) -> bool:
+        return False
+
+    def read(self, name: str, *, follow: bool, raw: bool = False) -> Iterator[list[LogEntry]]:
         box = self._port.call("logs", name, lambda: self._docker.get(name))
         incarnation, told = self._docker.incarnation, 0
         while True:

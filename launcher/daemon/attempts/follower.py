@@ -238,7 +238,6 @@ class Follower:
         self._log_grew()
 
     def _copy_log(self, broke_off_ns: int | None) -> bool:
-        container = insist(lambda: self._containers.inspect(self._action.container_name))
         return write_log(
             self._logs,
             self._action.container_name,
@@ -247,7 +246,6 @@ class Follower:
             self._over,
             self._log_grew,
             broke_off_ns,
-            raw=container is not None and container.streams.tty,
         )
 
     def _ended_unwatched(self) -> bool:

@@ -33,17 +33,13 @@ def write_log(
     over: clock.Flag,
     grew: Callable[[], None],
     broke_off_ns: int | None = None,
-    *,
-    raw: bool = False,
 ) -> bool:
     """Write a container's log to its end and mark it complete; False if the disk fails.
-
-    ``raw``: the container has a terminal.
     ``broke_off_ns``: when the output keeper stopped reading, if it has written a part.
     """
 
     def write(writer: LogWriter) -> None:
-        Copier(logs, name, path, writer, grew, broke_off_ns, raw=raw).copy(over)
+        Copier(logs, name, path, writer, grew, broke_off_ns).copy(over)
         writer.end(now_ns())
 
     return _written(name, path, limit, write)
@@ -103,10 +99,8 @@ class Copier:
         writer: LogWriter,
         grew: Callable[[], None],
         broke_off_ns: int | None,
-        *,
-        raw: bool,
     ) -> None:
-        self._logs, self._name, self._path, self._raw = logs, name, path, raw
+        self._logs, self._name, self._path = logs, name, path
         self._broke_off_ns = broke_off_ns
         self._writer, self._grew = writer, grew
         self._log = about_container(log, name)
@@ -153,7 +147,8 @@ class Copier:
             self._path, totals, broke_off_ns=self._broke_off_ns, by_time=self._rotated
         )
         try:
-            for batch in self._logs.read(self._name, follow=follow, raw=self._raw):
+            raw = self._logs.is_raw(self._name)
+            for batch in self._logs.read(self._name, follow=follow, raw=raw):
                 new = [frame for entry in batch for frame in continuation.rest(entry)]
                 if new:
                     self._writer.write(new)
