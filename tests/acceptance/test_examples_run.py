@@ -64,7 +64,7 @@ PRINTS = {
 SCRIPTS_PRINT = {
     "asyncio_pipeline.py": r"2 layers: evaluated model-2\n4 layers: evaluated model-4\n"
     r"8 layers: FAILED\n",
-    "run.py": rf"hello from slice {UUID}\njob \d+ ended with exit code 1: ls: /missing: .*\n",
+    "run.py": rf"hello from slice {UUID}\njob \d+ is FAILED, exit code 1\nls: /missing: .*\n",
     "sweep.py": r"6 of 6 completed; the best is 0\.23 with \{'lr': 0\.03, 'seed': 2\}\n",
 }
 

@@ -23,7 +23,7 @@ from launcher.client.decode import decode
 from launcher.daemon.requests import convert
 from launcher.errors import JobFileError
 from launcher.jobfile.reading.files import load_files, load_text
-from launcher.jobfile.values.names import split_command
+from launcher.spec.command_line import split_command
 from launcher.wire import JobSpec
 from tests.property.make_nasty import made
 from tests.support.plain_work import plain_work

@@ -137,4 +137,4 @@ def test_a_simulation_finds_a_restart_that_forgets_what_ran(
 
 
 def test_the_table_of_transitions_is_what_the_drills_count() -> None:
-    assert len(TRANSITIONS) == 26
+    assert len(TRANSITIONS) == 27

@@ -176,7 +176,8 @@ class Stay:
                 return SessionEnd.DETACHED
             self._is_spent = self._is_spent or (session.has_read and not attached.raw)
             self._take = False  # or two clients would take it from each other without end
-            if attached.writes and self._is_taken():
+            runs = self._client.wait(self._job, 0).state == "RUNNING"
+            if runs and attached.writes and self._is_taken():
                 continue
             if self._client.wait(self._job, SETTLE_SECONDS).state != "RUNNING":
                 return SessionEnd.STREAM
