@@ -162,7 +162,9 @@ def test_a_host_job_is_on_its_slice(
     running = launch.start("host", "--profile", "1g.6gb", "--", "sleep", "60")
     top = screen("top", columns=120)
     top.shows("RUNTIME")
-    assert any(" host " in line and "RUNNING" in line for line in top.text().splitlines())
+    lines = lambda: top.text().splitlines()  # noqa: E731
+    runs = lambda: any(" host " in line and "RUNNING" in line for line in lines())  # noqa: E731
+    wait_until(runs, 30, "it runs")
     running.process.terminate()
     top.shows("no job waits or runs")
 
