@@ -65,5 +65,5 @@ class Outside:
         forwarder = PortForwarder(config.state_dir, directory, config.ports_socket)
         return cls(
             *engine, gpu, pins, image_files, homes, Events(gpu), keeper, witness, host, terminals,
-            JobPorts(forwarder, engine[0]),
+            JobPorts(forwarder, engine[0], config.rules.ports.loopback),
         )  # fmt: skip

@@ -25,10 +25,14 @@ _LOOPBACK = "loopback"
 class JobPorts:
     """The ports of one daemon's jobs. Thread-safe."""
 
-    def __init__(self, forwarder: PortForwarder, containers: Containers) -> None:
-        self._forwarder, self._containers = forwarder, containers
-        self.loopback: tuple[int, int] | None = None
-        """The ports of the machine that are set aside for jobs."""
+    def __init__(
+        self,
+        forwarder: PortForwarder,
+        containers: Containers,
+        loopback: tuple[int, int] | None,
+    ) -> None:
+        """``loopback``: the ports of the machine that are set aside for jobs."""
+        self._forwarder, self._containers, self._loopback = forwarder, containers, loopback
 
     def open(self, container: Container) -> list[wire.PortView]:
         """Open the ports of a container that runs; raises ``OSError``."""
@@ -42,7 +46,7 @@ class JobPorts:
             container=container.id,
             address=_address(container.info),
             ports=tuple(int(word) for word in words if word != _LOOPBACK),
-            loopback=self.loopback if _LOOPBACK in words else None,
+            loopback=self._loopback if _LOOPBACK in words else None,
         )
         return [wire.PortView(**each) for each in self._forwarder.forward(target)]
 
@@ -79,7 +83,6 @@ async def watch_ports(ports: JobPorts, event_loop: Callable[[], EventLoop], seco
     """Keep the ports of running jobs open, whatever happens to the forwarder or the daemon."""
     while True:
         world = event_loop().world
-        ports.loopback = world.rules.ports.loopback
         names = [
             world.attempts[job.id].container_name
             for job in world.jobs.values()
