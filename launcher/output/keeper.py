@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from launcher import __version__
+from launcher.companion import MOST_MESSAGE_BYTES
 from launcher.output.log_file import LogWriter
 from launcher.output.sessions import Sessions
 from launcher.output.sources import Source, taken_over
 
 log = logging.getLogger(__name__)
 
-MOST_MESSAGE_BYTES = 1 << 16
 MOST_FILES = 2
 MOST_CLIENTS = 512
 MOST_ENDED = 10_000

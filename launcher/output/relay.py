@@ -40,10 +40,6 @@ class Side:
         with contextlib.suppress(BlockingIOError):
             del self.pending[: self.connection.send(self.pending)]
 
-    def is_gone(self) -> bool:
-        """Whether the other end is closed in both directions."""
-        return is_gone(self.connection)
-
 
 def is_gone(connection: socket.socket) -> bool:
     """Whether the other end is closed in both directions, not only for sending (unix(7))."""
@@ -121,7 +117,7 @@ class Relay:
         client = self._client
         if client is None or not client.is_read_out or self._stream.pending:
             return
-        if client.is_gone():
+        if is_gone(client.connection):
             self.leave()
 
     def close(self) -> None:
@@ -201,7 +197,7 @@ class Relay:
         if not client.is_read_out and len(stream.pending) <= MOST_PENDING_BYTES:
             with contextlib.suppress(BlockingIOError):
                 data = client.connection.recv(PIECE_BYTES)
-                if not data and client.is_gone():
+                if not data and is_gone(client.connection):
                     raise ConnectionResetError
                 client.is_read_out = not data
         if not self._input:
