@@ -12,6 +12,7 @@ from launcher.fakegpu.sandbox import Sandbox
 from tests.acceptance.shell import Shell, no_traceback
 from tests.conftest import A30, MakeDaemon
 from tests.support.daemon import DaemonProcess
+from tests.support.user import OrdinaryUser
 from tests.support.wait import wait_until
 
 MIXED = "A30:1g.6gb*2/2g.12gb,T4"
@@ -85,3 +86,14 @@ def shell_for(tmp_path: Path) -> Iterator[MakeShell]:
     yield make
     for shell in made:
         shell.close()
+
+
+@pytest.fixture
+def games(shared: DaemonProcess) -> Iterator[Shell]:
+    """The command of an ordinary user."""
+    user = OrdinaryUser("games")
+    environment = user.environment | {"LAUNCHER_SOCKET": str(shared.socket)}
+    shell = Shell(environment, user.home, user.command(docker=False))
+    yield shell
+    shell.close()
+    user.close()

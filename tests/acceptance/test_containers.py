@@ -19,22 +19,10 @@ from tests.acceptance.conftest import MIXED
 from tests.acceptance.shell import Shell
 from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.images import remove_image
-from tests.support.user import OrdinaryUser
 
 SPEC = MIXED
 USER = pwd.getpwnam("games")
 WISHES = "docker.io/library/wishes:1"
-
-
-@pytest.fixture
-def games(shared: DaemonProcess) -> Iterator[Shell]:
-    """The command of an ordinary user."""
-    user = OrdinaryUser(USER.pw_name)
-    environment = user.environment | {"LAUNCHER_SOCKET": str(shared.socket)}
-    shell = Shell(environment, user.home, user.command(docker=False))
-    yield shell
-    shell.close()
-    user.close()
 
 
 @pytest.fixture(scope="module")

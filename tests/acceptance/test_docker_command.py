@@ -7,7 +7,6 @@ import os
 import pwd
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import pytest
 from launcher.fakegpu.sandbox import Sandbox
 from tests.acceptance.shell import Shell
 from tests.support.daemon import BUSYBOX, DaemonProcess
-from tests.support.user import OrdinaryUser
 from tests.support.wait import wait_until
 
 SPEC = "A30:1g.6gb*2/2g.12gb"
@@ -37,17 +35,6 @@ JOB = {
 }
 OTHERWISE = {"LogConfig", "AutoRemove", "Mounts", "Tmpfs", "ConsoleSize", "ContainerIDFile"}
 """What ``docker run`` has otherwise: the daemon reads logs, removes containers, has directories."""
-
-
-@pytest.fixture
-def games(shared: DaemonProcess) -> Iterator[Shell]:
-    """The command of an ordinary user."""
-    user = OrdinaryUser(USER.pw_name)
-    environment = user.environment | {"LAUNCHER_SOCKET": str(shared.socket)}
-    shell = Shell(environment, user.home, user.command(docker=False))
-    yield shell
-    shell.close()
-    user.close()
 
 
 def run_by_a_shell(text: str, sandbox: Sandbox) -> subprocess.CompletedProcess[str]:
