@@ -21,10 +21,10 @@ from launcher.core.mig.layout_requests import (
     unknown_users,
     users_of,
 )
-from launcher.core.mig.planner import GpuPlan
 from launcher.core.model.compute_instances import specs
 from launcher.core.model.layout_change import LayoutOp, OpResult, OpState, Step, StepKind
 from launcher.core.model.packing import Place
+from launcher.core.model.slice_state import SliceState
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleLayout, NoSuchJob, StaleRequest, UserError
 
@@ -214,7 +214,7 @@ def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
         why = error.message if not error.fix else f"{error.message.rstrip('.')}. {error.fix}"
         return _take_back(world, op, why) if op.done else _refused(world, op, why, now)
     if steps:
-        return _next_round(world, op, gpu_plans, steps, event.blind, now)
+        return _next_round(world, op, going(world, gpu_plans, targets), steps, event.blind, now)
     if op.pending:
         return _pending(world, op)
     return _end(world, op, OpResult.APPLIED, now)
@@ -235,18 +235,17 @@ def _unread(world: World, op: LayoutOp, problem: str | None, now: ev.Now) -> lis
 def _next_round(
     world: World,
     op: LayoutOp,
-    gpu_plans: Sequence[GpuPlan],
+    states: list[SliceState],
     steps: list[Step],
     blind: str | None,
     now: ev.Now,
 ) -> list[Action]:
-    """Start the steps, unless a slice to destroy is in use, or the steps were done before."""
+    """Start the steps, unless one of the slices that go is in use, or the steps were done before."""
     if op.done and not all(s.kind is StepKind.MODE_ON for s in op.done):
         left = ", ".join(map(str, steps))
         return _failed(world, op, f"it does not match the request: {left} is still missing", now)
     if {(s.kind, s.gpu_uuid) for s in op.done} & {(s.kind, s.gpu_uuid) for s in steps}:
         return _failed(world, op, "MIG mode was not switched on", now)
-    states = going(world, gpu_plans, op.wishes)
     users = users_of(world, states)
     if states and blind is not None:
         world.engine_down = blind

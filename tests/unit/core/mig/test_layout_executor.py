@@ -366,3 +366,18 @@ def test_a_mode_does_not_change_under_a_job_whose_slice_is_gone() -> None:
     op = carver.ask(LayoutTarget(UUID, (Want("1g.6gb"),), mode=False), Busy.WAIT)
     assert op.wishes == (LayoutTarget(UUID, (), exact=True, mode=False),), "none can stay"
     assert op.state is OpState.WAITING
+
+
+def test_a_gpu_that_goes_away_with_its_mode_pending_does_not_stop_the_other_gpus_of_the_change() -> (
+    None
+):
+    off = replace(gpu("A30", "GPU-b", mig=False), index=1)
+    machine = Machine(slices=[], gpus=[gpu("A30", UUID), off])
+    wishes = (LayoutTarget(UUID, (Want("1g.6gb"),)), LayoutTarget("GPU-b", None, mode=True))
+    machine.tell(ev.LayoutAsked(ROOT, "apply", "as asked", wishes, Busy.REFUSE))
+    (op,) = machine.world.layouts.values()
+    machine.tell(ev.LayoutSeen(op.id))
+    (step,) = op.steps
+    machine.tell(ev.LayoutStepDone(op.id, step, pending="after a reboot"))
+    machine.tell(ev.InventoryRead(Inventory("580", (gpu("A30", UUID),), (), ()), ()))
+    assert kinds(machine.tell(ev.LayoutSeen(op.id))) == ["create"]
