@@ -6,7 +6,6 @@ the proof: the change is applied if nothing is left to do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from launcher.core.messages import events as ev
@@ -240,7 +239,7 @@ def _next_round(
     blind: str | None,
     now: ev.Now,
 ) -> list[Action]:
-    """Start the steps, unless one of the slices that go is in use, or the steps were done before."""
+    """Start the steps, unless a slice that goes is in use, or the steps were done before."""
     if op.done and not all(s.kind is StepKind.MODE_ON for s in op.done):
         left = ", ".join(map(str, steps))
         return _failed(world, op, f"it does not match the request: {left} is still missing", now)

@@ -368,9 +368,7 @@ def test_a_mode_does_not_change_under_a_job_whose_slice_is_gone() -> None:
     assert op.state is OpState.WAITING
 
 
-def test_a_gpu_that_goes_away_with_its_mode_pending_does_not_stop_the_other_gpus_of_the_change() -> (
-    None
-):
+def test_a_gpu_that_goes_away_with_its_mode_pending_does_not_stop_other_gpus() -> None:
     off = replace(gpu("A30", "GPU-b", mig=False), index=1)
     machine = Machine(slices=[], gpus=[gpu("A30", UUID), off])
     wishes = (LayoutTarget(UUID, (Want("1g.6gb"),)), LayoutTarget("GPU-b", None, mode=True))
