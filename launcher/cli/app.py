@@ -59,7 +59,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "layout": "Cut the GPUs into slices, verify, save, and clean up.",
         "drain": "Take no new jobs on a slice or GPU.",
         "undrain": "Let a slice or GPU take jobs again.",
-        "usage": "Show what users' jobs have on disk.",
+        "usage": "Show what users' jobs used.",
         "clear-cache": "Empty the ~/.cache that your jobs share.",
         "image": "Load images of your own; say whose images are.",
     },

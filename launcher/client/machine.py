@@ -73,6 +73,19 @@ class MachineRequests(ClientBase):
         """Return the disk space of the caller's jobs and cache; for an admin, of all users."""
         return decode_list(wire.UserDisk, self._get("/v1/disk"))
 
+    def usage(
+        self, *, since: float | None = None, until: float | None = None, by: str = "user"
+    ) -> wire.UsageReport:
+        """Return what jobs used in a period (seconds since 1970; without ``since`` 7 days).
+
+        ``by`` is user, group, profile, image, name or day; image and name only of the caller's own
+        jobs, unless they are an admin.
+        """
+        pairs = [("by", by)]
+        pairs += [("since", str(int(since)))] if since is not None else []
+        pairs += [("until", str(math.ceil(until)))] if until is not None else []
+        return decode(wire.UsageReport, self._get(f"/v1/usage?{query(pairs)}"))
+
     def clear_cache(self, user: str | None = None) -> wire.ClearCacheReply:
         """Empty the ~/.cache of the caller's jobs; as an admin also that of another user."""
         reply = self._post("/v1/cache/clear", {"user": user})

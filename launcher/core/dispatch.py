@@ -33,6 +33,7 @@ from launcher.core.scheduling.preemption import preempt
 from launcher.core.scheduling.scheduler import schedule
 from launcher.core.world.clock_step import keep_pace
 from launcher.core.world.inventory import take_inventory
+from launcher.core.world.usage import record_capacity
 from launcher.core.world.world import World
 from launcher.errors import UserError
 
@@ -114,6 +115,7 @@ def _noted(world: World, event: ev.LayoutNoted, now: ev.Now) -> list[Action]:
 def _inventory(world: World, event: ev.InventoryRead, now: ev.Now) -> list[Action]:
     world.gpu_down = None
     take_inventory(world, event)
+    record_capacity(world, now)
     layout_executor.arrived(world, now)
     return time_limits.idle(world, event.idle, now)
 

@@ -11,7 +11,9 @@ jobs, attempts,  live jobs by the quotas (``queued_jobs``, ``queued_bytes``), en
 leases, history  (``[history] keep``); a job has at most 1,000 attempts and changes
 arrays           deleted with their last element
 pruned           100,000 ranges of ids; the oldest lose their date
-usage            a row for each day, user, profile, image and outcome: 100 images of a user a day
+usage            a row for each day, user, profile, image, name and outcome: 100 pairs of image and
+                 name of a user a day
+capacity         the last 100,000 changes of the slices that the machine has
 audit            the last 100,000 lines of each user
 layouts          the last 10,000 changes
 uses             one row for each user who ever ran a job

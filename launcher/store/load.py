@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
+from launcher.core.model.accounting import RecordedCapacity
 from launcher.core.model.gpu import Slice
 from launcher.core.model.own_image import OwnImage
 from launcher.core.model.packing import Place
@@ -18,6 +20,8 @@ from launcher.store.sql import queries
 _Q = queries()
 CLOCK = "clock"
 """The key of the difference between the wall clock and CLOCK_BOOTTIME."""
+STOPPED = "stopped_at"
+"""The key of the time of the last stop (seconds since 1970)."""
 LIVE = "LIVE"
 """The key under which the table ``tallies`` counts the jobs that have not ended."""
 
@@ -28,6 +32,7 @@ def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Settings) ->
     world = World(store, next_id, cpu_slots, rules)
     clock = db.execute(_Q["get_meta"], (CLOCK,)).fetchone()
     world.clock = float(clock[0]) if clock else None
+    world.capacity = _capacity(db)
     _queue(db, world)
     reading = JobReader()
     for row in db.execute(_Q["live_jobs"]):
@@ -42,6 +47,15 @@ def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Settings) ->
         world.leases.setdefault(lease.job, []).append(lease)
     _machine(db, world)
     return world
+
+
+def _capacity(db: sqlite3.Connection) -> RecordedCapacity:
+    """Return the slices on record, and the last time of any record."""
+    row = db.execute(_Q["last_capacity"]).fetchone()
+    slices = (
+        {name: (n, mib) for name, (n, mib) in json.loads(row["slices"]).items()} if row else None
+    )
+    return RecordedCapacity(slices, db.execute(_Q["last_seen"], (STOPPED,)).fetchone()[0])
 
 
 def _must_be_all(db: sqlite3.Connection, count: int) -> None:

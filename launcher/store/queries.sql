@@ -323,29 +323,54 @@ WHERE id IN (SELECT value FROM json_each(?)) AND array_id IS NOT NULL;
 
 -- name: jobs_to_prune
 SELECT
-    id, uid, user, image, outcome, need,
+    id, uid, gid, user, name, image, outcome, COALESCE(reason, '') AS reason, need, submitted_at, begin_at,
     COALESCE(
         (SELECT at FROM history WHERE job = jobs.id ORDER BY seq DESC LIMIT 1), submitted_at
-    ) AS ended
+    ) AS ended,
+    ended_at
 FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state = 'DONE';
 
 -- name: uses_of_job
-SELECT a.granted_at, a.ended_at, l.profile, l.released_at
+SELECT a.number, a.granted_at, a.ended_at, l.profile, l.memory_mib, l.released_at
 FROM attempts a LEFT JOIN leases l ON l.job = a.job AND l.attempt = a.number
-WHERE a.job = ?;
+WHERE a.job = ? ORDER BY a.number, l.slice_uuid;
 
--- name: usage_images
-SELECT DISTINCT image FROM usage WHERE day = ? AND uid = ?;
+-- name: usage_of_day
+SELECT DISTINCT image, name FROM usage WHERE day = ? AND uid = ?;
+
+-- name: usage_waits
+SELECT waits FROM usage WHERE day = ? AND uid = ? AND gid = ? AND profile = ? AND image = ? AND name = ?
+AND outcome = ? AND reason = ?;
 
 -- name: add_usage
-INSERT INTO usage (day, uid, profile, image, outcome, user, jobs, seconds)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (day, uid, profile, image, outcome) DO UPDATE SET
-    user = excluded.user, jobs = jobs + excluded.jobs, seconds = seconds + excluded.seconds;
+INSERT INTO usage (
+    day, uid, gid, profile, image, name, outcome, reason, user, jobs, seconds, gib_seconds, waits
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (day, uid, gid, profile, image, name, outcome, reason) DO UPDATE SET
+    user = excluded.user, jobs = jobs + excluded.jobs, seconds = seconds + excluded.seconds,
+    gib_seconds = gib_seconds + excluded.gib_seconds, waits = excluded.waits;
 
 -- name: usage
-SELECT day, uid, user, profile, image, outcome, jobs, seconds FROM usage
-WHERE day >= ? AND day <= ? ORDER BY day, uid, profile, image, outcome;
+SELECT * FROM usage WHERE day >= :first AND day <= :last AND (:uid IS NULL OR uid = :uid)
+ORDER BY day, uid;
+
+-- name: put_capacity
+INSERT INTO capacity (at, slices) VALUES (?, ?) ON CONFLICT (at) DO UPDATE SET slices = excluded.slices;
+
+-- name: capacity_between
+SELECT at, slices FROM capacity WHERE at < :until AND at >= COALESCE(
+    (SELECT MAX(at) FROM capacity WHERE at <= :since), :since
+) ORDER BY at;
+
+-- name: last_seen
+SELECT MAX(at) FROM (
+    SELECT CAST(value AS REAL) AS at FROM meta WHERE key = ?
+    UNION ALL SELECT MAX(at) FROM capacity
+    UNION ALL SELECT at FROM (SELECT at FROM history ORDER BY seq DESC LIMIT 1)
+);
+
+-- name: last_capacity
+SELECT at, slices FROM capacity ORDER BY at DESC LIMIT 1;
 
 -- name: delete_history
 DELETE FROM history WHERE job IN (SELECT value FROM json_each(?));

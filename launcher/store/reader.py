@@ -15,6 +15,7 @@ from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt
 from launcher.core.policy.settings import Settings
 from launcher.core.world.world import World
+from launcher.store.accounting import Period, Usage, usage
 from launcher.store.connect import FILE_NAME, check, connect, explained
 from launcher.store.copying import copy_database
 from launcher.store.load import LIVE, load
@@ -221,12 +222,17 @@ class Reader:
         result = next(iter(self._rows("pruned_before", job_id)), None)
         return result["at"] if result is not None and job_id <= result["last"] else None
 
-    def usage(self, first: str, last: str) -> list[dict[str, Any]]:
-        """Return the use of deleted jobs from one day to another (``2026-11-28``, UTC), inclusive.
+    def usage(self, period: Period, by: str, uid: int | None = None) -> Usage:
+        """Return what jobs used in a period, grouped by one of ``accounting.BY``.
 
-        Keys: day, uid, user, profile, image, outcome, jobs, seconds.
+        Of one user's jobs, or of all. A million leases take seconds.
         """
-        return [dict(row) for row in self._rows("usage", first, last)]
+        with explained(self._path):
+            self._db.execute("BEGIN")
+            try:
+                return usage(self._db, period, by, uid)
+            finally:
+                self._db.execute("ROLLBACK")
 
     def check(self, table: str) -> None:
         """Raise ``DatabaseDamaged`` if a table's pages are inconsistent; reads all of it."""

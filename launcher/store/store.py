@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import sqlite3
@@ -190,6 +191,9 @@ class Store:
         db.executemany(
             _Q["put_use"], [(uid, u.user, u.amount, u.at) for uid, u in changes.uses.items()]
         )
+        if changes.capacity is not None:
+            at, slices = changes.capacity
+            db.execute(_Q["put_capacity"], (at, json.dumps(slices)))
         if changes.clock is not None:
             db.execute(_Q["put_meta"], (CLOCK, repr(changes.clock)))
         db.executemany(

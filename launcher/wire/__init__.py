@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from launcher.wire.detail import RetryJobs as RetryJobs
     from launcher.wire.detail import SignalRequest as SignalRequest
     from launcher.wire.detail import TerminalView as TerminalView
-    from launcher.wire.disk import ClearCacheReply as ClearCacheReply
-    from launcher.wire.disk import ClearCacheRequest as ClearCacheRequest
-    from launcher.wire.disk import JobDisk as JobDisk
-    from launcher.wire.disk import UserDisk as UserDisk
     from launcher.wire.error import ErrorReply as ErrorReply
     from launcher.wire.frames import END as END
     from launcher.wire.frames import EVENT as EVENT
@@ -94,6 +90,12 @@ if TYPE_CHECKING:
     from launcher.wire.terminal import ExecRequest as ExecRequest
     from launcher.wire.terminal import PortView as PortView
     from launcher.wire.terminal import TerminalSize as TerminalSize
+    from launcher.wire.usage import ClearCacheReply as ClearCacheReply
+    from launcher.wire.usage import ClearCacheRequest as ClearCacheRequest
+    from launcher.wire.usage import JobDisk as JobDisk
+    from launcher.wire.usage import UsageReport as UsageReport
+    from launcher.wire.usage import UsageView as UsageView
+    from launcher.wire.usage import UserDisk as UserDisk
 
 API_VERSION = 1
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -117,7 +119,7 @@ _HOMES = {
     "wire.login": "LoginRequest LoginReply",
     "wire.images": "ImageView OwnImageView PublishRequest RemoveImageRequest",
     "wire.history": "PruneReply PruneRequest",
-    "wire.disk": "ClearCacheReply ClearCacheRequest JobDisk UserDisk",
+    "wire.usage": "ClearCacheReply ClearCacheRequest JobDisk UsageReport UsageView UserDisk",
     "wire.machine": "SliceView Status Check ChangeCount ProcessView",
     "wire.audit": "AuditView",
     "wire.terminal": "CommandView ExecRequest PortView TerminalSize",

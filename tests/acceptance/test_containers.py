@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import pwd
+import sqlite3
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from launcher.fakegpu import dockerapi
 from launcher.fakegpu.image import CHANGES, busybox_tar
 from launcher.fakegpu.sandbox import Sandbox
+from launcher.store.connect import FILE_NAME
 from tests.acceptance.conftest import MIXED
 from tests.acceptance.shell import Shell
 from tests.support.daemon import BUSYBOX, DaemonProcess
@@ -121,3 +124,21 @@ def test_what_jobs_have_on_disk_is_shown_and_emptied(games: Shell, launch: Shell
     refused = games("clear-cache", "--user", "root")
     assert refused.code == 1
     assert "only an admin" in refused.err
+
+
+def test_usage_is_the_sum_of_the_leases_in_the_database(
+    games: Shell, launch: Shell, shared: DaemonProcess
+) -> None:
+    games("run", "--gpus", "1g.6gb", BUSYBOX, "sh", "-c", "exit 3")
+    launch("run", "--gpus", "none", BUSYBOX, "true").ok()
+    with contextlib.closing(sqlite3.connect(shared.state / FILE_NAME)) as db:
+        (seconds,) = db.execute("SELECT SUM(released_at - granted_at) FROM leases").fetchone()
+    report = launch("usage", "--since", "1d", "-o", "json").ok().json
+    assert report["total"]["slice_hours"] * 3600 == pytest.approx(seconds, abs=1)
+    assert report["total"]["slot_hours"] > 0
+    by_user = {group["key"]: group for group in report["groups"]}
+    assert by_user[USER.pw_name]["failed"] > 0
+    own = games("usage", "--by", "image")
+    assert "Only your own jobs are shown." in own.err
+    assert BUSYBOX in own.ok().text
+    assert games("usage", "--by", "user", "-o", "csv").ok().text.startswith("user,slice_hours,")

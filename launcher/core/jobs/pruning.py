@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from launcher.core.messages import events as ev
 from launcher.core.world.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class UsageRow:
-    """The use of an ended job: ``units`` slices of one profile, or CPU slots (profile ``cpu``).
-
-    ``start`` and ``end`` are seconds since 1970, equal if it had none.
-    """
-
-    profile: str
-    start: float
-    end: float
-    units: int = 1
 
 
 def prune(world: World, event: ev.PruneAsked, now: ev.Now) -> list[int]:
@@ -61,6 +47,15 @@ def by_day(start: float, end: float) -> Iterator[tuple[str, float]]:
         upto = min(midnight, until)
         yield at.date().isoformat(), (upto - at).total_seconds()
         at = upto
+
+
+def seconds_of_day(day: str) -> float:
+    """Return when a day (UTC) begins, in seconds since 1970.
+
+    >>> seconds_of_day("1970-01-02")
+    86400.0
+    """
+    return datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp()
 
 
 def day_of(at: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from launcher.core.model.accounting import Profiles
 from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.job import Job, Owner
 from launcher.core.model.layout_change import LayoutOp
@@ -93,6 +94,8 @@ class Changes:
     """The ended jobs to delete, and when that was decided (seconds since 1970)."""
     history: list[HistoryLine] = field(default_factory=list)
     audit: list[AuditLine] = field(default_factory=list)
+    capacity: tuple[float, Profiles] | None = None
+    """The slices of the machine from a time on (seconds since 1970), where they are others."""
     clock: float | None = None
     """What the wall clock is ahead of CLOCK_BOOTTIME, where that is another than before."""
     clock_step: float = 0.0

@@ -17,6 +17,7 @@ from launcher.core.model.job import Job, State
 from launcher.core.scheduling.matching import fits
 from launcher.core.world.clock_step import keep_pace
 from launcher.core.world.transitions import follow, stop
+from launcher.core.world.usage import record_reboot
 from launcher.core.world.world import World
 
 
@@ -40,6 +41,7 @@ def resume(world: World, now: Now, *, rebooted: bool = False) -> list[Action]:
             case State.COMPLETING:
                 actions += _prove_again(world, job)
     if rebooted:
+        record_reboot(world)
         for uuid, slice_ in world.slices.items():
             if slice_.quarantine is not None and not slice_.lasting:
                 world.clear_quarantine(uuid)

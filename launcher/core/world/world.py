@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
+from launcher.core.model.accounting import RecordedCapacity
 from launcher.core.model.arrays import Array
 from launcher.core.model.gpu import Gpu, Instance
 from launcher.core.model.job import After, ImageKey, Job, Outcome, State, wall_of
@@ -50,6 +51,7 @@ class World:
     not_ours: dict[str, str] = field(default_factory=dict)
     """GPU UUID -> the claiming daemon, for GPUs of other daemons."""
     slices: dict[str, SliceState] = field(default_factory=dict)
+    capacity: RecordedCapacity = field(default_factory=RecordedCapacity)
     instances: dict[tuple[str, int], Instance] = field(default_factory=dict)
     cuts: dict[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
     """The compute slices of the compute instances, by GPU and GI id: largest first, () for one."""
@@ -353,13 +355,11 @@ class World:
 
     def made_by_us(self, gpu_uuid: str, gi: int | None) -> bool:
         """Whether the launcher created this GPU instance."""
-        instance = self.instances.get((gpu_uuid, -1 if gi is None else gi))
-        place = None if gi is None else self.made.get((gpu_uuid, gi))
-        return (
-            instance is not None
-            and place is not None
-            and (instance.profile_id, instance.placement.start) == (place.profile_id, place.start)
-        )
+        key = (gpu_uuid, -1 if gi is None else gi)
+        instance, place = self.instances.get(key), self.made.get(key)
+        if instance is None or place is None:
+            return False
+        return (instance.profile_id, instance.placement.start) == (place.profile_id, place.start)
 
     def set_drain(self, uuid: str, drain: Drain | None) -> None:
         """Drain a slice or GPU; None ends the drain."""

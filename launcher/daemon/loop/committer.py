@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
@@ -10,8 +11,11 @@ from typing import Concatenate, ParamSpec, TypeVar
 from launcher.core.messages.changes import Changes
 from launcher.core.policy.settings import DEFAULT_RULES, Settings
 from launcher.core.world.world import World
+from launcher.daemon.loop import clock
+from launcher.errors import LauncherError
 from launcher.store import Reader, Store
 from launcher.store.directory import mark_suspect
+from launcher.store.load import STOPPED
 
 LONG = (
     Reader.jobs_after,
@@ -94,7 +98,8 @@ class Committer:
         return await loop.run_in_executor(pool, lambda: call(*args, **kwargs))
 
     def close(self) -> None:
-        """End the threads, then close the database."""
+        """Record the time of the stop, end the threads, then close the database."""
+        self._writes.submit(self._record_stop)
         self._writes.shutdown()
         for pool, reader in (self._short, self._long, self._slow):
             pool.shutdown(wait=False)
@@ -102,6 +107,10 @@ class Committer:
             pool.shutdown()
             reader.close()
         self._store.close()
+
+    def _record_stop(self) -> None:
+        with contextlib.suppress(LauncherError):  # a full disk does not keep the daemon from ending
+            self._store.put_meta(STOPPED, repr(clock.now().wall))
 
 
 def _lane(store: Store, name: str) -> tuple[ThreadPoolExecutor, Reader]:

@@ -73,7 +73,7 @@ VERBS: dict[str, list[list[str]]] = {
         ["rm", "localhost/a"],
         ["load", "FILE"],
     ],
-    "usage": [["--disk"], ["--disk", "-o", "json"]],
+    "usage": [["--disk"], ["--disk", "-o", "json"], [], ["-o", "csv"], ["-o", "svg"]],
     "clear-cache": [[]],
     "stop": [[]],
     "status": [[], ["-o", "name"]],

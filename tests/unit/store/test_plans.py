@@ -14,7 +14,7 @@ SHORT = (
     "jobs_named", "jobs_named_of_user", "elements", "elements_between", "array", "array_ends",
     "spec", "commands", "commands_of_templates", "attempts_of", "history_of",
     "specs_with_secrets", "templates_with_secrets", "made_of_template", "pruned_before",
-    "submitted_from", "elements_after", "usage_images",
+    "submitted_from", "elements_after", "usage_of_day", "usage_waits",
 )  # fmt: skip
 
 

@@ -12,7 +12,6 @@ from launcher.core.messages.changes import Changes, HistoryLine
 from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.job import Element, Job, Outcome
 from launcher.errors import DatabaseDamaged
-from launcher.spec.gpus import GpuRequest
 from launcher.store import Reader, Store, pruning
 from launcher.store.old import OldJobs, first_id_since
 from tests.support.builders import ALICE, BOB, mig
@@ -118,54 +117,6 @@ def test_of_too_many_ranges_the_oldest_are_forgotten(
     assert [bool(reader.pruned_at(number)) for number in range(1, 11, 2)] == [
         False, False, True, True, True,
     ]  # fmt: skip
-
-
-def test_what_deleted_jobs_used_is_added_up_by_day_user_profile_image_and_outcome(
-    store: Store, reader: Reader
-) -> None:
-    put(store, over(1), over(2, outcome=Outcome.FAILED), start=NOON, end=NOON + DAY)
-    put(store, over(3), over(4, owner=BOB), start=NOON, end=NOON + 60)
-    prune(store, 1, 2)
-    prune(store, 3, 4)
-    found = {
-        (row["day"], row["user"], row["outcome"]): (row["jobs"], row["seconds"])
-        for row in reader.usage("2027-01-01", "2027-12-31")
-    }
-    assert found == {
-        ("2027-01-15", "alice", "COMPLETED"): (1, DAY / 2 + 60),
-        ("2027-01-15", "alice", "FAILED"): (0, DAY / 2),
-        ("2027-01-15", "bob", "COMPLETED"): (1, 60.0),
-        ("2027-01-16", "alice", "COMPLETED"): (1, DAY / 2),
-        ("2027-01-16", "alice", "FAILED"): (1, DAY / 2),
-    }
-    assert {row["profile"] for row in reader.usage("2027-01-01", "2027-12-31")} == {"1g.6gb"}
-    assert reader.usage("2027-01-17", "2027-12-31") == []
-
-
-def test_a_cpu_job_counts_by_its_slots_until_its_container_ended(
-    store: Store, reader: Reader
-) -> None:
-    one = done(1, need=GpuRequest("none", count=3), attempt=1, slices=())
-    ended = dataclasses.replace(
-        attempt_of(one), granted_at=NOON, ended_at="2027-01-15T12:00:20.000000Z"
-    )
-    store.commit(changes(new=(one,), attempts=(ended,)))
-    prune(store, 1)
-    (row,) = reader.usage("2027-01-15", "2027-01-15")
-    assert (row["profile"], row["seconds"], row["jobs"]) == ("cpu", 60.0, 1)
-
-
-def test_a_user_cannot_fill_the_usage_with_names_of_images(
-    store: Store, reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pruning, "MOST_IMAGES", 3)
-    for number in range(1, 9):
-        image = dataclasses.replace(done(1).image, reference=f"made/up:{number}")
-        put(store, over(number, image=image))
-    prune(store, *range(1, 5))
-    prune(store, *range(5, 9))
-    found = {row["image"]: row["jobs"] for row in reader.usage("2027-01-01", "2027-12-31")}
-    assert found == {"made/up:1": 1, "made/up:2": 1, "made/up:3": 1, pruning.OTHER_IMAGES: 5}
 
 
 def batches(reader: Reader, before: float, uid: int | None = None) -> list[int]:

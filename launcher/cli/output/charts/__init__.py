@@ -1,1 +1,1 @@
-"""Charts of the queue over time, as text and as SVG."""
+"""The queue over time and what jobs used, as tables and as pictures."""

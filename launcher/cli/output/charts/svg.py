@@ -131,7 +131,7 @@ def _bar(run: Run, lane: LaneView, top: int, thick: int, total: float, color: st
     title = f"job {ref} {run.name or ''} of {run.user}, {when}, on {lane.label}"
     yield (
         f'<rect class="job" x="{left:.2f}" y="{top}" width="{wide:.2f}" height="{thick}"'
-        f' fill="{color}"><title>{_text(" ".join(title.split()))}</title></rect>'
+        f' fill="{color}"><title>{escaped(" ".join(title.split()))}</title></rect>'
     )
     if thick >= ROW and wide > len(ref) * LETTER + 6:
         yield _words(round(left, 2) + 4, top + 14, ref, "id")
@@ -143,9 +143,9 @@ def _x(seconds: float, total: float) -> float:
 
 def _words(x: float, y: float, text: str, kind: str = "") -> str:
     named = f' class="{kind}"' if kind else ""
-    return f'<text{named} x="{x:g}" y="{y:g}">{_text(text)}</text>'
+    return f'<text{named} x="{x:g}" y="{y:g}">{escaped(text)}</text>'
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """Return a text as XML has it; what XML cannot have is written out."""
     return terminal.safe(text).translate(_ESCAPES)

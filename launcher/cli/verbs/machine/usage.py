@@ -1,41 +1,59 @@
-"""``launch usage``: what users' jobs have on disk."""
+"""``launch usage``: what users' jobs used, in a period or now on the disk."""
 
 from __future__ import annotations
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import connect
-from launcher.cli.output import render, terminal
 
-GIB = 2**30
+BY = ("user", "group", "profile", "image", "name", "day")
+FORMATS = ("table", "csv", "json", "svg", "png")
 
 
-@click.command("usage", short_help="Show what users' jobs have on disk.")
-@click.option("--disk", is_flag=True, required=True, help="Disk space.")
+@click.command("usage", short_help="Show what users' jobs used.")
 @click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table",
-    help="How to print: a table, or one JSON document.",
+    "--since", type=params.MOMENT, metavar="TIME",
+    help="From then on: 30d (ago), 2026-12-01 (local time); without it the last 7 days.",
 )  # fmt: skip
-def command(disk: bool, output: str) -> None:
-    """Show the disk space of your jobs' ~/.cache and of your running jobs (admins: everybody's).
+@click.option("--until", type=params.MOMENT, metavar="TIME", help="Until then; without it now.")
+@click.option("--by", type=click.Choice(BY), help="What is summed up together (user).")
+@click.option("--disk", is_flag=True, help="Disk space now, of ~/.cache and running jobs.")
+@click.option(
+    "-o", "--output", type=click.Choice(FORMATS), default="table",
+    help="How to print: a table, CSV, one JSON document, or a chart (svg, png) to redirect.",
+)  # fmt: skip
+def command(
+    since: float | None, until: float | None, by: str | None, disk: bool, output: str
+) -> None:
+    """Show what jobs used in a period: slice-hours, slice-GiB-hours, waiting times, failures.
 
-    A job's HOME, its /tmp and what it writes elsewhere in its container have one limit together;
-    ~/.cache, which stays from job to job, has another. Above a limit no further job of the user
-    starts. A job that has more than twice its limit ends. `launch clear-cache` empties ~/.cache.
+    Slices count from grant to release, so that the sums are those of the leases; running jobs count
+    until now. SHARE is the part of what the machine had, and the last line says how much was idle.
+    By image and name you see your own jobs, admins everybody's.
+
+    --disk shows the disk space of your jobs' ~/.cache and of your running jobs (admins:
+    everybody's). A job's HOME, its /tmp and what it writes elsewhere in its container have one
+    limit together; ~/.cache, which stays from job to job, has another. Above a limit no further
+    job of the user starts. A job that has more than twice its limit ends. `launch clear-cache`
+    empties ~/.cache.
     """
-    views = connect().disk()
-    if output == "json":
-        render.print_json(views)
+    if disk:
+        _disk((since, until, by), output)
         return
-    rows = []
-    for view in views:
-        rows.append((view.user, "~/.cache", _gib(view.cache), _gib(view.cache_limit)))
-        rows += [(view.user, f"job {j.id}", _gib(j.bytes), _gib(view.job_limit)) for j in view.jobs]
-    render.print_table(("USER", "WHAT", "USED", "LIMIT"), rows)
-    for view in views:
-        if view.waits is not None:
-            terminal.say(f"no job of {view.user} starts: {view.waits}")
+    from launcher.cli.output.charts import usage_tables
+
+    if output == "png":
+        usage_tables.must_be_redirected()
+    report = connect().usage(since=since, until=until, by=by or "user")
+    usage_tables.print_report(report, output)
 
 
-def _gib(size: int) -> str:
-    return f"{size / GIB:.1f}GiB" if size >= GIB else f"{size / 2**20:.0f}MiB"
+def _disk(period: tuple[object, ...], output: str) -> None:
+    from launcher.cli.output.charts import disk_tables
+
+    if any(value is not None for value in period):
+        raise click.UsageError("--disk shows the present: leave --since, --until and --by out.")
+    if output not in ("table", "json"):
+        raise click.UsageError(f"--disk is shown as a table or as json, not as {output}.")
+    disk_tables.print_disk(connect().disk(), output)

@@ -82,6 +82,9 @@ async def daemon(place: Path, *, run: bool = True) -> AsyncIterator[Daemon]:
     task = asyncio.create_task(event_loop.run()) if run else None
     inventory = Inventory("580", (a30(),), (mig(0), mig(1)))
     event_loop.post(ev.InventoryRead(inventory), ev.Reconciled())
+    if task is not None:
+        await asyncio.sleep(0)
+        await event_loop.request(ev.Tick())  # the capacity is recorded before a disk is filled
     try:
         yield Daemon(event_loop, committer, actions, commits)
         assert task is None or not task.done(), "the loop never ends"

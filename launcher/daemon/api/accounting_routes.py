@@ -1,0 +1,154 @@
+"""The route for accounting: what jobs used in a period."""
+
+from __future__ import annotations
+
+import grp
+from collections.abc import Sequence
+from typing import Any
+
+from launcher import wire
+from launcher.core.jobs.pruning import seconds_of_day
+from launcher.core.model.accounting import Capacity, UsageSum, integral, percentile
+from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.query_params import number, text
+from launcher.daemon.api.route import get
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.threads import in_thread
+from launcher.daemon.users.identity import Caller
+from launcher.errors import UserError
+from launcher.store import Reader
+from launcher.store.accounting import BY, Period, Usage
+
+DEFAULT_SECONDS = 7 * 86400
+HOUR = 3600.0
+PRIVATE = ("image", "name")
+"""Others do not see these of a user's jobs."""
+MOST_GROUPS = 1000
+"""Further groups, those with the least use, are one."""
+REST = "(rest)"
+FAILURES = frozenset({"FAILED", "TIMEOUT", "OUT_OF_MEMORY", "LOST"})
+
+
+async def usage(
+    context: Context, caller: Caller, *, since: int | None, until: int | None, by: str | None
+) -> wire.UsageReport:
+    """Return what jobs used: by image or name only the caller's, unless they are an admin."""
+    now = clock.now().wall
+    by = by or "user"
+    if by not in BY:
+        raise UserError(f"by={by}: unknown; known are {', '.join(BY)}")
+    end = min(now, float(until)) if until is not None else now
+    start = float(since) if since is not None else end - DEFAULT_SECONDS
+    if not 0 <= start < end:
+        raise UserError(
+            f"the period from {clock.rfc3339(start)} to {clock.rfc3339(end)} is empty",
+            fix="since must be before until, and in the past.",
+        )
+    uid = caller.uid if by in PRIVATE and not caller.admin else None
+    period = Period(start, end, now)
+    found = await context.committer.read_slowly(Reader.usage, period, by, uid)
+    if by == "group":
+        found.groups = await context.users.run(caller.uid, _by_group_name, found.groups)
+    return await in_thread("usage", lambda: _report(found, period, by, own=uid is not None))
+
+
+def _by_group_name(sums: dict[str, UsageSum]) -> dict[str, UsageSum]:
+    result: dict[str, UsageSum] = {}
+    for gid, each in sums.items():
+        result.setdefault(_group_name(int(gid)), UsageSum()).add(each)
+    return result
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return "(unknown)" if gid < 0 else grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _report(found: Usage, period: Period, by: str, *, own: bool) -> wire.UsageReport:
+    total = UsageSum()
+    for each in found.groups.values():
+        total.add(each)
+    ordered = _bounded(sorted(found.groups.items(), key=_by_day if by == "day" else _by_use))
+    groups = [_view(key, each, _share(found, period, by, key, each)) for key, each in ordered]
+    capacity = integral(found.capacity, period.since, period.until)
+    known = _is_known(capacity, period)
+    share = total.gib_seconds / capacity.gib_seconds if known else None
+    return wire.UsageReport(
+        since=clock.rfc3339(period.since),
+        until=clock.rfc3339(period.until),
+        by=by,
+        groups=groups,
+        total=_view(None, total, share),
+        capacity_gib_hours=capacity.gib_seconds / HOUR if known else None,
+        idle_share=max(0.0, 1.0 - share) if share is not None and not own else None,
+        own=own,
+        whole_days=found.whole_days,
+    )
+
+
+def _by_day(item: tuple[str, UsageSum]) -> tuple[Any, ...]:
+    return (item[0],)
+
+
+def _by_use(item: tuple[str, UsageSum]) -> tuple[Any, ...]:
+    key, sums = item
+    return -sums.gib_seconds, -sums.slot_seconds, key
+
+
+def _bounded(ordered: Sequence[tuple[str, UsageSum]]) -> list[tuple[str, UsageSum]]:
+    """Return the first groups, and the sum of the others."""
+    if len(ordered) <= MOST_GROUPS:
+        return list(ordered)
+    rest = UsageSum()
+    for _, each in ordered[MOST_GROUPS:]:
+        rest.add(each)
+    return [*ordered[:MOST_GROUPS], (REST, rest)]
+
+
+def _share(found: Usage, period: Period, by: str, key: str, sums: UsageSum) -> float | None:
+    """Return a group's part of the capacity: of its profile, of its day, or of the whole."""
+    if by == "profile":
+        capacity = integral(found.capacity, period.since, period.until, key)
+        used, available = sums.slice_seconds, capacity.slice_seconds
+    else:
+        start, end = period.since, period.until
+        if by == "day":
+            midnight = seconds_of_day(key)
+            start, end = max(start, midnight), min(end, midnight + 86400)
+        capacity = integral(found.capacity, start, end)
+        used, available = sums.gib_seconds, capacity.gib_seconds
+        period = Period(start, end, period.now)
+    return used / available if _is_known(capacity, period) else None
+
+
+def _is_known(capacity: Capacity, period: Period) -> bool:
+    """Whether the capacity is recorded for the whole period, and was not zero."""
+    seconds = period.until - period.since
+    return capacity.gib_seconds > 0 and capacity.known_seconds >= seconds * 0.999
+
+
+def _view(key: str | None, sums: UsageSum, share: float | None) -> wire.UsageView:
+    p50, p90, p99 = (percentile(sums.waits, part) for part in (0.5, 0.9, 0.99))
+    return wire.UsageView(
+        key=key,
+        slice_hours=sums.slice_seconds / HOUR,
+        gib_hours=sums.gib_seconds / HOUR,
+        slot_hours=sums.slot_seconds / HOUR,
+        share=share,
+        jobs=sum(sums.ends.values()),
+        running=sums.running,
+        failed=sum(n for (outcome, _), n in sums.ends.items() if outcome in FAILURES),
+        ends={" ".join(filter(None, cause)): n for cause, n in sorted(sums.ends.items())},
+        wait_p50=p50,
+        wait_p90=p90,
+        wait_p99=p99,
+    )
+
+
+SINCE = number("since", "From this time on (seconds since 1970); without it the last 7 days.")
+UNTIL = number("until", "Until this time (seconds since 1970); without it until now.")
+GROUP_BY = text("by", "user, group, profile, image, name or day; image and name: your own jobs.")
+
+ROUTES = (get("/v1/usage", usage, wire.UsageReport, SINCE, UNTIL, GROUP_BY, costly=True),)

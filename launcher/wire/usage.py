@@ -1,0 +1,95 @@
+"""What users use: slices over time, and disk space now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from launcher.spec.bounds import STRICT
+
+
+@dataclass(frozen=True)
+class JobDisk:
+    """HOME, /tmp and the writable layer of one running job, in bytes."""
+
+    id: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class UserDisk:
+    """What one user's jobs have on disk, and the limits, in bytes.
+
+    ``waits`` says why no job of the user starts; None if they may.
+    """
+
+    user: str
+    uid: int
+    cache: int
+    cache_limit: int
+    jobs: list[JobDisk]
+    job_limit: int
+    waits: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClearCacheRequest:
+    """Empty ~/.cache of a user's jobs: the caller's, or as an admin that of ``user``."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    user: str | None = None
+
+
+@dataclass(frozen=True)
+class ClearCacheReply:
+    """Whose cache was emptied, and the bytes that it had."""
+
+    user: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageView:
+    """The sums of one group, or of all (``key`` is then None).
+
+    ``slice_hours`` and ``gib_hours`` count from grant to release of each slice, of running jobs
+    until the end of the period; ``slot_hours`` are CPU slots of jobs without a slice.
+    ``share`` is the part of the machine's slice-GiB-hours (of the profile's slice-hours where the
+    group is a profile), None if the capacity is unknown. ``jobs`` ended in the period, by outcome
+    and reason in ``ends``; ``wait_p50`` and the others are percentiles of the seconds in the queue,
+    to two digits.
+    """
+
+    key: str | None
+    slice_hours: float
+    gib_hours: float
+    slot_hours: float
+    share: float | None
+    jobs: int
+    running: int
+    failed: int
+    ends: dict[str, int]
+    wait_p50: int | None
+    wait_p90: int | None
+    wait_p99: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageReport:
+    """The use of a period by group, largest first, and of all groups together.
+
+    ``capacity_gib_hours`` and ``idle_share`` are None where the capacity is not known for the
+    whole period. ``own``: only the caller's jobs. ``whole_days``: deleted jobs count with the whole
+    of the first and last day (UTC).
+    """
+
+    since: str
+    until: str
+    by: str
+    groups: list[UsageView]
+    total: UsageView
+    capacity_gib_hours: float | None
+    idle_share: float | None
+    own: bool
+    whole_days: bool
