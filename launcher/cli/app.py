@@ -68,6 +68,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "stop": "End the daemon; its jobs go on.",
         "install-service": "Write the units of a system service.",
         "status": "Say whether the daemon is well.",
+        "events": "Show what happens to jobs and slices, as JSON lines.",
         "audit": "Show which user requested what, and the decision.",
         "prune": "Delete jobs that ended long ago, or their logs.",
         "backup": "Copy the daemon's database to a file.",

@@ -53,6 +53,27 @@ class MachineRequests(ClientBase):
         )
         return decode(wire.ChangeCount, reply).count
 
+    def events(
+        self,
+        after: int | None = None,
+        *,
+        since: float | None = None,
+        most: int = 1000,
+        timeout: float = 0.0,
+    ) -> wire.EventPage:
+        """Return the events after number ``after``, or since a time (seconds since 1970).
+
+        Where there are none it waits for ``timeout`` seconds, at most 30. Without ``after`` and
+        ``since`` the page is empty; its ``next`` is the number to go on after.
+        """
+        pairs = [("most", str(most)), ("timeout", f"{timeout:g}")]
+        pairs += [("after", str(after))] if after is not None else []
+        pairs += [("since", str(int(since)))] if since is not None else []
+        path = f"/v1/events?{query(pairs)}"
+        return decode(
+            wire.EventPage, self._transport.json("GET", path, timeout=timeout + self.timeout)
+        )
+
     def prune(
         self, *, older_than: float | None = None, logs: bool = False, dry_run: bool = False
     ) -> wire.PruneReply:

@@ -14,6 +14,7 @@ pruned           100,000 ranges of ids; the oldest lose their date
 usage            a row for each day, user, profile, image, name and outcome: 100 pairs of image and
                  name of a user a day
 capacity         the last 100,000 changes of the slices that the machine has
+events           the last 100,000
 audit            the last 100,000 lines of each user
 layouts          the last 10,000 changes
 uses             one row for each user who ever ran a job

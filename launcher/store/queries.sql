@@ -298,6 +298,18 @@ WHERE id IN (SELECT value FROM json_each(?));
 -- name: attempts_of
 SELECT * FROM attempts WHERE job = ? ORDER BY number;
 
+-- name: insert_event
+INSERT INTO events (at, type, uid, user, data) VALUES (?, ?, ?, ?, ?);
+
+-- name: events_after
+SELECT seq, at, type, uid, user, data FROM events WHERE seq > ? ORDER BY seq LIMIT ?;
+
+-- name: bounds_of_events
+SELECT COALESCE(MIN(seq), 1) AS first, COALESCE(MAX(seq), 0) AS last FROM events;
+
+-- name: first_event_since
+SELECT MIN(seq) AS seq FROM events WHERE at >= ?;
+
 -- name: history_of
 SELECT at, event, detail FROM history WHERE job = ? ORDER BY seq;
 
@@ -355,12 +367,12 @@ SELECT * FROM usage WHERE day >= :first AND day <= :last AND (:uid IS NULL OR ui
 ORDER BY day, uid;
 
 -- name: put_capacity
-INSERT INTO capacity (at, slices) VALUES (?, ?) ON CONFLICT (at) DO UPDATE SET slices = excluded.slices;
+INSERT INTO capacity (at, slices) VALUES (?, ?);
 
 -- name: capacity_between
 SELECT at, slices FROM capacity WHERE at < :until AND at >= COALESCE(
     (SELECT MAX(at) FROM capacity WHERE at <= :since), :since
-) ORDER BY at;
+) ORDER BY at, seq;
 
 -- name: last_seen
 SELECT MAX(at) FROM (
@@ -370,7 +382,7 @@ SELECT MAX(at) FROM (
 );
 
 -- name: last_capacity
-SELECT at, slices FROM capacity ORDER BY at DESC LIMIT 1;
+SELECT at, slices FROM capacity ORDER BY seq DESC LIMIT 1;
 
 -- name: delete_history
 DELETE FROM history WHERE job IN (SELECT value FROM json_each(?));

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.core.messages.changes import AuditLine
+from launcher.core.messages.published import PublishedEvent
 from launcher.core.messages.requests import Prunable
 from launcher.core.model.arrays import Array
 from launcher.core.model.job import Job
@@ -20,8 +21,8 @@ from launcher.store.connect import FILE_NAME, check, connect, explained
 from launcher.store.copying import copy_database
 from launcher.store.load import LIVE, load
 from launcher.store.rows import audit_rows as audit
+from launcher.store.rows import event_rows, rows
 from launcher.store.rows import layout_rows as layouts
-from launcher.store.rows import rows
 from launcher.store.rows.job_rows import JobReader
 from launcher.store.rows.rows import Stored
 from launcher.store.sql import queries
@@ -186,6 +187,20 @@ class Reader:
     def history(self, job_id: int) -> list[tuple[float, str, str]]:
         """Return (seconds since 1970, event, detail) of each of a job's events."""
         return [tuple(row) for row in self._rows("history_of", job_id)]
+
+    def events_after(self, seq: int, most: int) -> list[tuple[int, PublishedEvent]]:
+        """Return the first published events with a higher number, with their numbers."""
+        return [event_rows.from_row(row) for row in self._rows("events_after", seq, most)]
+
+    def bounds_of_events(self) -> tuple[int, int]:
+        """Return the numbers of the first and the last published event that is stored."""
+        row = self._rows("bounds_of_events")[0]
+        return row["first"], row["last"]
+
+    def first_event_since(self, at: float) -> int | None:
+        """Return the number of the first published event of this time or later."""
+        seq: int | None = self._rows("first_event_since", at)[0]["seq"]
+        return seq
 
     def ended(self) -> dict[str, int]:
         """Return how many jobs ended, by outcome."""

@@ -41,8 +41,12 @@ if TYPE_CHECKING:
     from launcher.wire.frames import Frame as Frame
     from launcher.wire.frames import decode_header as decode_header
     from launcher.wire.frames import read_frames as read_frames
+    from launcher.wire.history import EventLine as EventLine
+    from launcher.wire.history import EventPage as EventPage
     from launcher.wire.history import PruneReply as PruneReply
     from launcher.wire.history import PruneRequest as PruneRequest
+    from launcher.wire.history import PublishedArray as PublishedArray
+    from launcher.wire.history import PublishedJob as PublishedJob
     from launcher.wire.images import ImageView as ImageView
     from launcher.wire.images import OwnImageView as OwnImageView
     from launcher.wire.images import PublishRequest as PublishRequest
@@ -118,7 +122,7 @@ _HOMES = {
     "SelectRequest WhatIfLayout WhatIfRequest Why",
     "wire.login": "LoginRequest LoginReply",
     "wire.images": "ImageView OwnImageView PublishRequest RemoveImageRequest",
-    "wire.history": "PruneReply PruneRequest",
+    "wire.history": "EventLine EventPage PruneReply PruneRequest PublishedArray PublishedJob",
     "wire.usage": "ClearCacheReply ClearCacheRequest JobDisk UsageReport UsageView UserDisk",
     "wire.machine": "SliceView Status Check ChangeCount ProcessView",
     "wire.audit": "AuditView",

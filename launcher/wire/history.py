@@ -1,4 +1,4 @@
-"""Deleting jobs that ended, and their logs."""
+"""What happened: published events, and deleting jobs that ended with their logs."""
 
 from __future__ import annotations
 
@@ -32,3 +32,63 @@ class PruneReply:
     log_bytes: int
     older_than: float
     more: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedJob:
+    """The job of an event; name, image and message are None for who may not see them.
+
+    ``array`` is the element's ``{"id", "index"}``, None for a job of its own.
+    """
+
+    id: int
+    name: str | None
+    image: str | None
+    array: dict[str, Any] | None
+    attempt: int
+    slices: list[str]
+    outcome: str | None
+    reason: str | None
+    exit_code: int | None
+    message: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedArray:
+    """The array of an event; ``ends`` counts its elements by outcome."""
+
+    id: int
+    name: str | None
+    size: int
+    outcome: str | None
+    ends: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventLine:
+    """One event of schema version 1, as `launch events` prints it and webhooks send it.
+
+    ``seq`` grows from event to event. ``user`` owns the job or array. ``subject`` is the slice, GPU
+    or layout change of the other types, ``detail`` a sentence about it. ``text`` says all of it to
+    people. New types and keys may be added within a version.
+    """
+
+    version: int
+    seq: int
+    at: str
+    type: str
+    user: str | None
+    job: PublishedJob | None
+    array: PublishedArray | None
+    subject: str | None
+    detail: str | None
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventPage:
+    """The next events; go on after ``next``. ``missed``: some before them are stored no more."""
+
+    events: list[EventLine]
+    next: int
+    missed: bool

@@ -98,6 +98,7 @@ class AsyncClient:
     changed = awaited(Client.changed)
     prune = awaited(Client.prune)
     disk = awaited(Client.disk)
+    events = awaited(Client.events)
     usage = awaited(Client.usage)
     clear_cache = awaited(Client.clear_cache)
     audit = awaited(Client.audit)

@@ -6,7 +6,9 @@ from launcher.core.jobs import admission, failing_slices, retries
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, ProveIdle, RemoveContainer
 from launcher.core.messages.events import StartFailure
+from launcher.core.messages.published import EventType
 from launcher.core.model.job import Job, Outcome, Reason, State, short_id, wall_of
+from launcher.core.world.publishing import publish_job
 from launcher.core.world.transitions import current, follow, move, stop
 from launcher.core.world.world import FIRST_WAIT_SECONDS, World
 
@@ -93,6 +95,7 @@ def _requeue(world: World, job: Job, event: ev.StartFailed, now: ev.Now) -> list
     world.release_cpu(job, now.wall)
     world.deactivate(job)
     job.slices, job.message, job.again, job.stop_asked = (), event.message, None, None
+    publish_job(world, EventType.JOB_REQUEUED, job, now.wall)
     job.kill_now = False
     if event.failure in (StartFailure.INFRA, StartFailure.SLICE_CHANGED):
         job.never_started += 1
@@ -252,4 +255,5 @@ def _queue_again(world: World, job: Job, event: type, now: ev.Now) -> list[Actio
     job.slices, job.container_id, job.exit_code = (), None, None
     job.started_at = job.ended_at = job.started_wall = job.idle_since = None
     job.timed_out, job.stop_asked, job.kill_now = False, None, False
+    publish_job(world, EventType.JOB_REQUEUED, job, now.wall)
     return admission.admit(world, job, now)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from launcher.core.jobs import admission
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
+from launcher.core.messages.published import EventType
 from launcher.core.model.job import (
     ALONE,
     MOST_TOLD,
@@ -20,6 +21,7 @@ from launcher.core.model.job import (
 from launcher.core.model.pieces import PIECE, Pieces
 from launcher.core.world import lifecycle
 from launcher.core.world.namesakes import wait_alone
+from launcher.core.world.publishing import publish_array, publish_job
 from launcher.core.world.transitions import finish, move
 from launcher.core.world.world import World
 from launcher.errors import StaleRequest, UserError
@@ -104,10 +106,15 @@ def settle(world: World, now: ev.Now) -> list[Action]:
     actions: list[Action] = []
     while world.started:
         started = world.started.pop(0)
+        publish_job(world, EventType.JOB_STARTED, world.jobs[started], now.wall)
         for job in _waiting(world, world.dependents.get(started, ())):
             actions += _pass_start(world, job, started, now)
     while world.ended:
         ended, outcome = world.ended.pop(0)
+        if (array := world.changes.closed.get(ended)) is not None:
+            publish_array(world, EventType.ARRAY_ENDED, array, now.wall)
+        elif (ended_job := world.changes.jobs.get(ended)) is not None:
+            publish_job(world, EventType.JOB_ENDED, ended_job, now.wall)
         for job in _waiting(world, world.dependents.pop(ended, ())):
             actions += _pass_on(world, job, ended, outcome, now)
     return actions + admission.make_room(world, now)

@@ -10,6 +10,7 @@ from launcher.core.jobs.dependencies import missed_of
 from launcher.core.jobs.stored_size import sizes_of
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
+from launcher.core.messages.published import EventType
 from launcher.core.model.arrays import Array
 from launcher.core.model.job import ALONE, After, Dependency, Element, Job, Reason
 from launcher.core.model.need import need_of
@@ -19,6 +20,7 @@ from launcher.core.scheduling import quota
 from launcher.core.scheduling.feasibility import check_possible
 from launcher.core.scheduling.memory_share import memory_for
 from launcher.core.world.pending_queue import Lane, lane_for
+from launcher.core.world.publishing import publish_array, publish_job
 from launcher.core.world.world import World
 from launcher.errors import LauncherError, NotAllowed
 from launcher.indices import element
@@ -85,9 +87,13 @@ def _queue(
         world.add(job)
         world.changes.new_jobs.append((job, new.document))
         world.note(job, now.wall, "submitted", f"by {event.owner.name}")
+        if job.element is None:
+            publish_job(world, EventType.JOB_SUBMITTED, job, now.wall)
         queued.append(job)
         if len(queued) % PIECE == 0:
             yield
+    for array in arrays:
+        publish_array(world, EventType.ARRAY_SUBMITTED, array, now.wall)
     return queued
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from launcher.core.messages.published import PublishedEvent
 from launcher.core.model.accounting import Profiles
 from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.job import Job, Owner
@@ -92,6 +93,9 @@ class Changes:
     """Whether a pull is open, by reference and uid."""
     pruned: dict[int, float] = field(default_factory=dict)
     """The ended jobs to delete, and when that was decided (seconds since 1970)."""
+    events: list[PublishedEvent] = field(default_factory=list)
+    closed: dict[int, Array] = field(default_factory=dict)
+    """Arrays whose last element ended."""
     history: list[HistoryLine] = field(default_factory=list)
     audit: list[AuditLine] = field(default_factory=list)
     capacity: tuple[float, Profiles] | None = None

@@ -255,7 +255,7 @@ class World:
             array.end(job.id, job.outcome)
             if array.outcome is not None:
                 self.ended.append((array.id, array.outcome))
-                del self.arrays[array.id]
+                self.changes.closed[array.id] = self.arrays.pop(array.id)
                 self.namesakes.discard(job)
 
     def _forget_attempt(self, job: Job) -> None:

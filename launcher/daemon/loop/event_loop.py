@@ -22,6 +22,7 @@ from launcher.core.messages.changes import Changes
 from launcher.core.model.job import Job
 from launcher.core.recovery.reconcile import take_up
 from launcher.core.world.inventory import take_inventory
+from launcher.core.world.publishing import faults_of, machine_events
 from launcher.core.world.world import World
 from launcher.crashpoints import crashpoint
 from launcher.daemon.loop import audit_log, clock
@@ -138,11 +139,13 @@ class EventLoop:
         replies: list[PendingReply] = []
         entries: dict[AuditEntry, None] = {}
         pauses = Pauses()
+        faults = faults_of(self.world)
         for queued in batch:
             actions += await self._apply(queued, now, replies, entries, pauses)
             await pauses.rest()
         actions += serve(self.world, now)
         changes = self._committing = self.world.take_changes()
+        changes.events += machine_events(changes, faults, faults_of(self.world), now.wall)
         changes.audit = [entry.line(now.wall) for entry in entries if entry.unwritten]
         if changes.clock_step:
             log.warning("the wall clock was set by %+.0f s", changes.clock_step)

@@ -26,11 +26,27 @@ ALTER TABLE usage_new RENAME TO usage;
 
 -- The slices of the machine from a time on (seconds since 1970): {"profile": [slices, MiB together]}.
 CREATE TABLE capacity (
-    at REAL PRIMARY KEY,
+    seq INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
     slices TEXT NOT NULL
 ) STRICT;
 
 CREATE TRIGGER capacity_is_bounded AFTER INSERT ON capacity
 BEGIN
-    DELETE FROM capacity WHERE at < (SELECT at FROM capacity ORDER BY at DESC LIMIT 1 OFFSET 99999);
+    DELETE FROM capacity WHERE seq <= NEW.seq - 100000;
+END;
+
+-- The last events that users follow, as `data` JSON; `uid` is the owner of a job or array.
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    type TEXT NOT NULL,
+    uid INTEGER,
+    user TEXT,
+    data TEXT NOT NULL
+) STRICT;
+
+CREATE TRIGGER events_are_bounded AFTER INSERT ON events
+BEGIN
+    DELETE FROM events WHERE seq <= NEW.seq - 100000;
 END;

@@ -78,6 +78,7 @@ VERBS: dict[str, list[list[str]]] = {
     "stop": [[]],
     "status": [[], ["-o", "name"]],
     "audit": [[]],
+    "events": [["--since", "1d"]],
     "prune": [["--dry-run"], ["--logs"]],
     "backup": [["BACKUP"]],
     "login": [["-u", "me", "--password-stdin", "nvcr.io"]],

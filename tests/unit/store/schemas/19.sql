@@ -48,7 +48,8 @@ CREATE TABLE audit (
 ) STRICT;
 INSERT INTO "audit" VALUES(1,1000,1,1800000000.25,1800000000.25,'alice','user','POST /v1/jobs','1','ok','',1,4);
 CREATE TABLE capacity (
-    at REAL PRIMARY KEY,
+    seq INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
     slices TEXT NOT NULL
 ) STRICT;
 CREATE TABLE drains (
@@ -60,6 +61,14 @@ CREATE TABLE drains (
     at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO "drains" VALUES('MIG-a-2','maintenance',0,0,'root',1800000000.25);
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    type TEXT NOT NULL,
+    uid INTEGER,
+    user TEXT,
+    data TEXT NOT NULL
+) STRICT;
 CREATE TABLE history (
     seq INTEGER PRIMARY KEY,
     job INTEGER NOT NULL REFERENCES jobs (id),
@@ -310,7 +319,11 @@ BEGIN
 END;
 CREATE TRIGGER capacity_is_bounded AFTER INSERT ON capacity
 BEGIN
-    DELETE FROM capacity WHERE at < (SELECT at FROM capacity ORDER BY at DESC LIMIT 1 OFFSET 99999);
+    DELETE FROM capacity WHERE seq <= NEW.seq - 100000;
+END;
+CREATE TRIGGER events_are_bounded AFTER INSERT ON events
+BEGIN
+    DELETE FROM events WHERE seq <= NEW.seq - 100000;
 END;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('jobs',6);
