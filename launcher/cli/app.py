@@ -61,7 +61,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "undrain": "Let a slice or GPU take jobs again.",
         "usage": "Show what users' jobs used.",
         "clear-cache": "Empty the ~/.cache that your jobs share.",
-        "image": "Load images of your own; say whose images are.",
+        "image": "Show images and their use; load your own.",
     },
     "The daemon": {
         "serve": "Run the daemon in the foreground.",

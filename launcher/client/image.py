@@ -30,6 +30,11 @@ class Image:
         reply = self._transport.json("GET", "/v1/images/own", timeout=self._timeout)
         return decode_list(wire.OwnImageView, reply)
 
+    def local(self) -> list[wire.LocalImageView]:
+        """Return the images of the machine that the caller may run, the largest first."""
+        reply = self._transport.json("GET", "/v1/images", timeout=self._timeout)
+        return decode_list(wire.LocalImageView, reply)
+
     def remove(self, image: str) -> wire.OwnImageView:
         """Remove an image that the caller loaded: ``localhost/NAME[:TAG]``."""
         body = {"image": image}

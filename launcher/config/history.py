@@ -46,6 +46,8 @@ class History:
     keep: _AgeOrNever = 180 * DAY  #: jobs with attempts, history and logs, after their end
     keep_logs: _AgeOrNever = 60 * DAY  #: logs, after they were last written
     max_logs: _SizeOrNever = 50 * 2**30  #: all logs together; the oldest are deleted first
+    #: all images that the launcher pulled together; the least recently used are removed first
+    max_images: _SizeOrNever = None
     every: PositiveDuration = 3600.0  #: how often that is looked for
 
 

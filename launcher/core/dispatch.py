@@ -19,6 +19,7 @@ from launcher.core.jobs import (
     interactive,
     own_images,
     pruning,
+    pulled_images,
     xids,
 )
 from launcher.core.jobs.submit import submit_in_pieces
@@ -64,6 +65,8 @@ def decide_in_pieces(
             answer, actions = yield from submit_in_pieces(world, event, now)
         case ev.RetryAsked():
             actions = yield from control.retry(world, event, now)
+        case ev.ImagesMeasured():
+            answer, actions = pulled_images.expired(world, event, now), []
         case ev.PruneAsked():
             answer, actions = pruning.prune(world, event, now), []
         case ev.LayoutAsked():
@@ -204,6 +207,7 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.Tick: _tick,
     ev.DiskJudged: disk_use.judged,
     ev.TerminalsSeen: interactive.unused,
+    ev.ImageRemoved: pulled_images.removed,
     ev.OwnImageLoaded: own_images.loaded,
     ev.OwnImageRemoved: own_images.removed,
 }

@@ -66,6 +66,15 @@ def _is_transient(error: BaseException) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalImage:
+    """An image that Docker has, with its tags and its size in bytes."""
+
+    id: str
+    tags: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImageConfig:
     """What an image defines: its environment, and paths of its containers."""
 
@@ -86,6 +95,33 @@ class Images:
         with self._connection.borrow() as api:
             result = api.images()
         return {str(i["Id"]): str((i.get("RepoTags") or [i["Id"]])[0]) for i in result}
+
+    def local(self) -> list[LocalImage]:
+        """Return every image; layers that several share count for each."""
+        with self._connection.borrow() as api:
+            images = api.images()
+        return [
+            LocalImage(str(i["Id"]), tuple(map(str, i.get("RepoTags") or ())), int(i["Size"]))
+            for i in images
+        ]
+
+    def remove(self, image_id: str, reference: str) -> bool:
+        """Remove an image that has no other name; whether it is gone, or has got one.
+
+        False while a container of it is left. Its name may stand for another image meanwhile.
+        """
+        try:
+            with self._connection.borrow() as api:
+                tags = api.inspect_image(image_id).get("RepoTags") or []
+                if any(full_name(tag) != full_name(reference) for tag in tags):
+                    return True  # somebody named it: it is theirs now
+                api.remove_image(image_id)
+        except Refused as refused:
+            if refused.refusal is Refusal.CONFLICT:
+                return False
+            if refused.refusal not in (Refusal.IMAGE_MISSING, Refusal.MISSING):
+                raise
+        return True
 
     def name_of(self, image_id: str) -> str:
         """Return a tag of a local image; its id if it has none, or is gone."""

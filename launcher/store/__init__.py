@@ -23,7 +23,8 @@ quarantines,     what is on the machine: slices, GPUs, GPU instances
 drains, made
 reservations     what admins created; expired ones are deleted
 private_images,  images in Docker; removed images are deleted
-public_images
+public_images,
+pulled_images
 own_images       by the quota ``image_bytes``, at most 200 of a user
 pulls            pulls with credentials that are under way: by the quota ``queued_jobs``
 ===============  ==================================================================================

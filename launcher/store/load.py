@@ -7,7 +7,7 @@ import sqlite3
 
 from launcher.core.model.accounting import RecordedCapacity
 from launcher.core.model.gpu import Slice
-from launcher.core.model.own_image import OwnImage
+from launcher.core.model.own_image import OwnImage, PulledImage
 from launcher.core.model.packing import Place
 from launcher.core.model.slice_state import SliceState
 from launcher.core.model.use import weight
@@ -94,6 +94,8 @@ def _machine(db: sqlite3.Connection, world: World) -> None:
         world.own_images[row["uid"], row["name"]] = OwnImage(
             row["uid"], row["user"], row["name"], row["image_id"], row["bytes"], row["loaded_at"]
         )
+    for row in db.execute(_Q["pulled_images"]):
+        world.pulled_images[row["image_id"]] = PulledImage(*row)
     world.pulls.update((row[0], row[1]) for row in db.execute(_Q["pulls"]))
     for row in db.execute(_Q["drains"]):
         world.drains[row["uuid"]] = rows.drain_from(row)

@@ -298,6 +298,16 @@ WHERE id IN (SELECT value FROM json_each(?));
 -- name: attempts_of
 SELECT * FROM attempts WHERE job = ? ORDER BY number;
 
+-- name: pulled_images
+SELECT image_id, reference, uid, user, pulled_at, used_at, used_by FROM pulled_images;
+
+-- name: put_pulled_image
+INSERT OR REPLACE INTO pulled_images (image_id, reference, uid, user, pulled_at, used_at, used_by)
+VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: delete_pulled_image
+DELETE FROM pulled_images WHERE image_id = ?;
+
 -- name: insert_event
 INSERT INTO events (at, type, uid, user, data) VALUES (?, ?, ?, ?, ?);
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import secrets
@@ -246,6 +247,11 @@ class Store:
             else:
                 row = (uid, name, own.user, own.image_id, own.bytes, own.loaded_at)
                 db.execute(_Q["put_own_image"], row)
+        for image_id, pulled in changes.pulled_images.items():
+            if pulled is None:
+                db.execute(_Q["delete_pulled_image"], (image_id,))
+            else:
+                db.execute(_Q["put_pulled_image"], dataclasses.astuple(pulled))
         opened = [pull for pull, is_open in changes.pulls.items() if is_open]
         db.executemany(_Q["put_pull"], opened)
         db.executemany(_Q["delete_pull"], [p for p in changes.pulls if not changes.pulls[p]])

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from launcher.wire.history import PublishedArray as PublishedArray
     from launcher.wire.history import PublishedJob as PublishedJob
     from launcher.wire.images import ImageView as ImageView
+    from launcher.wire.images import LocalImageView as LocalImageView
     from launcher.wire.images import OwnImageView as OwnImageView
     from launcher.wire.images import PublishRequest as PublishRequest
     from launcher.wire.images import RemoveImageRequest as RemoveImageRequest
@@ -121,7 +122,7 @@ _HOMES = {
     "wire.queue": "Ahead Forecast Gate LaneView QueueEntry ReservationView ReserveRequest Run "
     "SelectRequest WhatIfLayout WhatIfRequest Why",
     "wire.login": "LoginRequest LoginReply",
-    "wire.images": "ImageView OwnImageView PublishRequest RemoveImageRequest",
+    "wire.images": "ImageView LocalImageView OwnImageView PublishRequest RemoveImageRequest",
     "wire.history": "EventLine EventPage PruneReply PruneRequest PublishedArray PublishedJob",
     "wire.usage": "ClearCacheReply ClearCacheRequest JobDisk UsageReport UsageView UserDisk",
     "wire.machine": "SliceView Status Check ChangeCount ProcessView",

@@ -44,3 +44,23 @@ class ImageView:
 
     id: str
     name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalImageView:
+    """An image that Docker has and the caller may run.
+
+    ``names`` are its tags, ``bytes`` its size with layers that others share. ``access`` is public,
+    private or admins. ``pulled_by`` is the user for whom the launcher pulled it; if it did not,
+    that is None, and its use is not recorded. ``jobs`` unfinished jobs need it.
+    """
+
+    id: str
+    names: list[str]
+    bytes: int
+    access: str
+    pulled_by: str | None
+    pulled_at: str | None
+    used_by: str | None
+    used_at: str | None
+    jobs: int

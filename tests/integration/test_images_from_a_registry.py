@@ -242,3 +242,34 @@ def test_what_a_registry_gives_without_credentials_is_everybodys(
     reference = registry.push(sandbox.docker_host, fresh, "team/open:1")
     for uid, policy in ((ANN_UID, "missing"), (BOB_UID, "never")):
         assert daemon.done(ask(daemon, reference, uid, policy)).outcome == "COMPLETED"
+
+
+def test_the_least_recently_used_pulled_image_goes_and_others_stay(
+    make_daemon: MakeDaemon, registry: Registry, sandbox: Sandbox, images: Images, fresh: str
+) -> None:
+    settings = '[history]\nmax_images = "1m"\nevery = "1s"\n'
+    daemon = make_daemon("A30:1g.6gb*4", config=settings).start()
+    reference = registry.push(sandbox.docker_host, fresh, "team/lru:1")
+    forget(sandbox, fresh)
+    job = daemon.submit("true", image=reference)
+    daemon.until(job, "DONE")
+    wait_until(lambda: images.find(reference) is None, timeout=60, what="it is removed")
+    assert images.find(BUSYBOX) is not None, "the launcher did not pull it"
+    assert not [image for image in daemon.client.image.local() if reference in image.names]
+    daemon.until(daemon.submit("true", image=reference), "DONE")
+
+
+def test_the_images_that_a_user_may_run_are_listed_with_their_last_use(
+    daemon: DaemonProcess, registry: Registry, sandbox: Sandbox, fresh: str
+) -> None:
+    reference = registry.push(sandbox.docker_host, fresh, "team/listed:1")
+    forget(sandbox, fresh)
+    daemon.until(daemon.submit("true", image=reference), "DONE")
+    (mine,) = [i for i in daemon.client.image.local() if reference in i.names]
+    assert (mine.access, mine.used_by, mine.pulled_by, mine.jobs) == ("public", "root", "root", 0)
+    assert mine.bytes > 3_000_000
+    assert mine.used_at is not None
+    (busybox,) = [i for i in daemon.client.image.local() if BUSYBOX in i.names]
+    assert (busybox.pulled_by, busybox.used_at) == (None, None)
+    with as_user(ANN_UID):
+        assert reference in {name for image in daemon.client.image.local() for name in image.names}

@@ -12,6 +12,7 @@ from launcher.core.messages import events as ev
 from launcher.core.messages.actions import LookAtLayout
 from launcher.core.model.layout_change import Busy, LayoutTarget, OpResult, OpState, Want
 from launcher.core.model.packing import Place
+from launcher.core.world.inventory import made_by_us
 from launcher.daemon.loop.health import Health
 from launcher.daemon.machine.layout_steps import LayoutRunner
 from launcher.errors import ImpossibleLayout, StaleRequest
@@ -248,14 +249,14 @@ def test_a_mode_that_is_only_pending_is_an_outcome_of_its_own_and_nothing_is_put
 def test_who_made_an_instance_is_known_as_long_as_it_stands(changer: MakeChanger) -> None:
     one = changer("A30:1g.6gb")
     one.ask(one.wish(Want("2g.12gb", 1, 2)))
-    made = {gi: one.world.made_by_us(gpu, gi) for gpu, gi in one.world.instances}
+    made = {gi: made_by_us(one.world, gpu, gi) for gpu, gi in one.world.instances}
     assert sorted(made.values()) == [False, True]
     ours = next(gi for gi, by_us in made.items() if by_us)
     one.machine.remove_instance(one.gpu, ours)
     one.look()
     one.machine.add_instance(one.gpu, "1g.6gb", 3)
     one.look()
-    assert not any(one.world.made_by_us(gpu, gi) for gpu, gi in one.world.instances)
+    assert not any(made_by_us(one.world, gpu, gi) for gpu, gi in one.world.instances)
 
 
 def two_more(one: Changer) -> ev.LayoutAsked:
@@ -272,7 +273,7 @@ def test_what_stood_there_already_is_neither_ours_nor_taken_back(changer: MakeCh
     one.carry_out([carve_first])
     assert op.result is OpResult.FAILED
     assert [p for p, _, _ in one.standing()] == ["1g.6gb"], "theirs stays"
-    assert not any(one.world.made_by_us(gpu, gi) for gpu, gi in one.world.instances)
+    assert not any(made_by_us(one.world, gpu, gi) for gpu, gi in one.world.instances)
 
 
 def test_nobody_gets_a_new_slice_before_the_change_is_over(changer: MakeChanger) -> None:

@@ -48,6 +48,7 @@ class AsyncImage(AsyncPart):
 
     load = awaited(Image.load)
     all = awaited(Image.all)
+    local = awaited(Image.local)
     remove = awaited(Image.remove)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from launcher.core.jobs import admission
+from launcher.core.jobs import admission, pulled_images
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
 from launcher.core.messages.published import EventType
@@ -107,6 +107,7 @@ def settle(world: World, now: ev.Now) -> list[Action]:
     while world.started:
         started = world.started.pop(0)
         publish_job(world, EventType.JOB_STARTED, world.jobs[started], now.wall)
+        pulled_images.used(world, world.jobs[started], now)
         for job in _waiting(world, world.dependents.get(started, ())):
             actions += _pass_start(world, job, started, now)
     while world.ended:
@@ -115,6 +116,7 @@ def settle(world: World, now: ev.Now) -> list[Action]:
             publish_array(world, EventType.ARRAY_ENDED, array, now.wall)
         elif (ended_job := world.changes.jobs.get(ended)) is not None:
             publish_job(world, EventType.JOB_ENDED, ended_job, now.wall)
+            pulled_images.used(world, ended_job, now)
         for job in _waiting(world, world.dependents.pop(ended, ())):
             actions += _pass_on(world, job, ended, outcome, now)
     return actions + admission.make_room(world, now)

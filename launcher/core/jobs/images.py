@@ -14,6 +14,7 @@ import heapq
 from collections import Counter
 from collections.abc import Set
 
+from launcher.core.jobs import pulled_images
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, FindImage, PullImage, SettlePull
 from launcher.core.model.job import ImageKey, Job, Outcome, Reason, State, short_id
@@ -129,9 +130,11 @@ def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]
     For the others it counts as missing: a registry must provide it. A job pinned to another image
     cannot run.
     """
+    state = world.images.get(event.image)
     if event.pulled:
         _given(world, event.image, event.image_id)
-    state = world.images.get(event.image)
+        if state is not None and (event.new or event.image_id in world.pulled_images):
+            pulled_images.pulled(world, event.image, event.image_id, state.uid, now)
     for job_id in list(state.waiting) if state else ():
         job = world.jobs[job_id]
         if event.pulled or _may_run(world, job, event):
@@ -164,6 +167,8 @@ def _may_run(world: World, job: Job, event: ev.ImageResolved) -> bool:
 
     The owner of an image that the launcher did not pull is unknown: only admins may run it.
     """
+    if event.image_id in world.removing:
+        return False
     if event.image_id in world.public_images:
         return True
     owners = world.private_images.get(event.image_id, event.admins)
@@ -255,6 +260,7 @@ def forget(world: World, event: ev.ImagesGone, now: ev.Now) -> list[Action]:
             del world.own_images[key]
             world.changes.own_images[key] = None
     for image_id in sorted(event.image_ids):
+        pulled_images.forget(world, image_id)
         if image_id in world.public_images:
             world.public_images.discard(image_id)
             world.changes.public_images[image_id] = False

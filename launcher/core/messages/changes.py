@@ -10,7 +10,7 @@ from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.job import Job, Owner
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
-from launcher.core.model.own_image import OwnImage
+from launcher.core.model.own_image import OwnImage, PulledImage
 from launcher.core.model.packing import Place
 from launcher.core.model.reservation import Reservation
 from launcher.core.model.use import Use
@@ -89,6 +89,7 @@ class Changes:
     private_images: dict[str, frozenset[int]] = field(default_factory=dict)
     public_images: dict[str, bool] = field(default_factory=dict)
     own_images: dict[tuple[int, str], OwnImage | None] = field(default_factory=dict)
+    pulled_images: dict[str, PulledImage | None] = field(default_factory=dict)
     pulls: dict[tuple[str, int], bool] = field(default_factory=dict)
     """Whether a pull is open, by reference and uid."""
     pruned: dict[int, float] = field(default_factory=dict)

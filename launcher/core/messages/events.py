@@ -50,14 +50,31 @@ class Now:
 class ImageResolved:
     """The image is here; ``image_id`` is what will be run.
 
-    ``pulled``: the registry has just given it, to the key's owner or to anybody. ``admins`` are
-    those who wait for it and administer the machine.
+    ``pulled``: the registry has just given it, to the key's owner or to anybody; ``new``: it was
+    not here before. ``admins`` are those who wait for it and administer the machine.
     """
 
     image: ImageKey
     image_id: str
     pulled: bool = False
+    new: bool = False
     admins: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesMeasured:
+    """The sizes of the images here, in bytes by id; pulled ones may have ``most`` together."""
+
+    sizes: Mapping[str, int]
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRemoved:
+    """An image that was chosen for removal is gone, or not; ``gone`` also if it is not ours."""
+
+    image_id: str
+    gone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +367,8 @@ Event = (
     | ImageResolved
     | DiskJudged
     | TerminalsSeen
+    | ImagesMeasured
+    | ImageRemoved
     | OwnImageLoaded
     | OwnImageRemoved
     | PullSettled

@@ -37,6 +37,19 @@ class OwnImage:
 
 
 @dataclass(frozen=True, slots=True)
+class PulledImage:
+    """An image that the launcher pulled for ``user``; times are seconds since 1970."""
+
+    image_id: str
+    reference: str
+    uid: int
+    user: str
+    pulled_at: float
+    used_at: float
+    used_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeptImage:
     """An image that Docker keeps for a user; a user has each image once, under any names."""
 

@@ -56,3 +56,12 @@ def _changed_by(world: World, new: Slice) -> int | None:
     """
     op = world.layout_of(new.gpu_uuid)
     return op.id if op is not None and (op.is_active or new.uuid in op.changing) else None
+
+
+def made_by_us(world: World, gpu_uuid: str, gi: int | None) -> bool:
+    """Whether the launcher created this GPU instance."""
+    key = (gpu_uuid, -1 if gi is None else gi)
+    instance, place = world.instances.get(key), world.made.get(key)
+    if instance is None or place is None:
+        return False
+    return (instance.profile_id, instance.placement.start) == (place.profile_id, place.start)

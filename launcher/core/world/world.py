@@ -17,7 +17,7 @@ from launcher.core.model.gpu import Gpu, Instance
 from launcher.core.model.job import After, ImageKey, Job, Outcome, State, wall_of
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
-from launcher.core.model.own_image import OwnImage
+from launcher.core.model.own_image import OwnImage, PulledImage
 from launcher.core.model.packing import Place
 from launcher.core.model.reservation import Reservation
 from launcher.core.model.slice_state import ImageState, SliceState
@@ -80,6 +80,9 @@ class World:
     public_images: set[str] = field(default_factory=set)
     """The ids of images that a registry provided without credentials, or an admin published."""
     own_images: dict[tuple[int, str], OwnImage] = field(default_factory=dict)
+    pulled_images: dict[str, PulledImage] = field(default_factory=dict)
+    """The images that the launcher pulled, by id; those in ``removing`` are being removed."""
+    removing: set[str] = field(default_factory=set)
     pulls: set[tuple[str, int]] = field(default_factory=set)
     """(reference, uid) of pulls with credentials that were started and have no recorded end."""
     cpu_running: set[int] = field(default_factory=set)
@@ -352,14 +355,6 @@ class World:
         else:
             self.made[gpu_uuid, gi] = place
         self.changes.made[gpu_uuid, gi] = place
-
-    def made_by_us(self, gpu_uuid: str, gi: int | None) -> bool:
-        """Whether the launcher created this GPU instance."""
-        key = (gpu_uuid, -1 if gi is None else gi)
-        instance, place = self.instances.get(key), self.made.get(key)
-        if instance is None or place is None:
-            return False
-        return (instance.profile_id, instance.placement.start) == (place.profile_id, place.start)
 
     def set_drain(self, uuid: str, drain: Drain | None) -> None:
         """Drain a slice or GPU; None ends the drain."""

@@ -71,7 +71,7 @@ class ImageActions:
         return await self._judged(key, image.image_id)
 
     async def _judged(
-        self, key: ImageKey, image_id: str, *, pulled: bool = False
+        self, key: ImageKey, image_id: str, *, pulled: bool = False, new: bool = False
     ) -> ev.ImageResolved | ev.ImageFailed:
         """Return the result for a local image; each image's contents are checked once."""
         if image_id not in self._harmless:
@@ -85,7 +85,7 @@ class ImageActions:
         owners = {self._world().jobs[job].owner for job in (state.waiting if state else ())}
         owners_to_check = frozenset[Owner]() if pulled else owners
         admins = await self._pools.looks.run(self._payer(key), self._admins, owners_to_check)
-        return ev.ImageResolved(key, image_id, pulled, admins)
+        return ev.ImageResolved(key, image_id, pulled, new, admins)
 
     def _admins(self, owners: Set[Owner]) -> frozenset[int]:
         named = {owner.uid for owner in owners if self._roles.caller(owner).admin}
@@ -120,10 +120,13 @@ class ImageActions:
             self._subscriptions.pulling(key, progress)
 
         try:
+            payer = self._payer(key)
+            before = await self._pools.looks.run(payer, self._images.all)
             image_id = await self._pools.pulls.run(
-                self._payer(key), self._images.pull, key.reference, auth, report
+                payer, self._images.pull, key.reference, auth, report
             )
-            self._post(await self._judged(key, image_id, pulled=True))
+            new = image_id not in before
+            self._post(await self._judged(key, image_id, pulled=True, new=new))
         except (PullFailed, Refused) as failed:
             text = f"cannot pull {key.reference}: {failed.message}"
             transient = isinstance(failed, PullFailed) and failed.transient

@@ -92,6 +92,7 @@ class Observers:
             self._every(self.config.sweep_seconds, self._sweep),
             self._every(IMAGES_SECONDS, self._forget_images),
             self._every(UNUSED_IMAGES_SECONDS, self._remove_unused_images),
+            self._every(self.config.history.every, self._keep_image_space),
         )
 
     async def _every(self, seconds: float, look: Callable[[], Any]) -> None:
@@ -209,6 +210,10 @@ class Observers:
 
     async def _remove_unused_images(self) -> None:
         await self._unused.remove(lambda: self.event_loop.world)
+
+    async def _keep_image_space(self) -> None:
+        if (most := self.config.history.max_images) is not None:
+            await images.keep_space(self.event_loop, self.images, most)
 
     async def _sweep(self) -> None:
         await self.sweep_containers()

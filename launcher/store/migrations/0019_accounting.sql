@@ -50,3 +50,14 @@ CREATE TRIGGER events_are_bounded AFTER INSERT ON events
 BEGIN
     DELETE FROM events WHERE seq <= NEW.seq - 100000;
 END;
+
+-- The images that the launcher pulled, with their last use: they may be removed for space.
+CREATE TABLE pulled_images (
+    image_id TEXT PRIMARY KEY,
+    reference TEXT NOT NULL,
+    uid INTEGER NOT NULL,
+    user TEXT NOT NULL,
+    pulled_at REAL NOT NULL,
+    used_at REAL NOT NULL,
+    used_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -23,12 +23,12 @@ from launcher.store.sql import queries
 
 TABLES = (
     "meta", "arrays", "jobs", "attempts", "leases", "quarantines", "drains", "made", "layouts",
-    "uses", "reservations", "private_images", "public_images", "own_images",
+    "uses", "reservations", "private_images", "public_images", "own_images", "pulled_images",
     "pulls", "pruned", "usage", "capacity", "events", "history", "audit",
 )  # fmt: skip
 SINCE = {
     "audit": 7, "private_images": 8, "public_images": 11, "pulls": 11, "pruned": 15,
-    "own_images": 17, "usage": 19, "capacity": 19, "events": 19,
+    "own_images": 17, "usage": 19, "capacity": 19, "events": 19, "pulled_images": 19,
 }  # fmt: skip
 """The schema that added a table, if a file of an older schema may lack it."""
 FROM_PAGES = {"jobs": 5, "arrays": 2, "attempts": 1, "leases": 0, "history": 0}

@@ -66,7 +66,7 @@ VERBS: dict[str, list[list[str]]] = {
     "drain": [["0"]],
     "undrain": [["0"]],
     "image": [
-        ["publish", "--all"],
+        [], ["-o", "json"], ["publish", "--all"],
         ["publish", "busybox", "-o", "name"],
         ["ls"],
         ["ls", "-o", "json"],

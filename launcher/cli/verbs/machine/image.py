@@ -4,27 +4,64 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Iterator, Sequence
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from launcher.cli.input import params
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.output import render, terminal
+from launcher.cli.output.times import second
+
+if TYPE_CHECKING:
+    from launcher.wire import LocalImageView
 
 PIECE_BYTES = 1 << 18
 SUFFIXES = (".gz", ".tgz", ".tar", ".oci", ".docker")
 
 
-@click.group("image", short_help="Load images of your own; say whose images are.")
-def command() -> None:
-    """Load images of your own, and say whose the images of this machine are.
+@click.group(
+    "image", short_help="Show images and their use; load your own.", invoke_without_command=True
+)
+@output_option
+@click.pass_context
+def command(context: click.Context, output: str) -> None:
+    """Show the images that you may run with size and last use; load images of your own.
+
+    Without a further word it lists them (`launch images`). The launcher records the use of images
+    that it pulled. With max_images in [history] of launcher.toml it removes the least recently used
+    of those for space, but never one that an unfinished job needs.
 
     An image is everybody's if a registry gave it without credentials, or an admin published it. One
     that was pulled with a user's credentials or loaded by a user is theirs, and any other (built or
     pulled with docker) the admins'. Who may not run what is here must be given it by its registry.
     """
+    if context.invoked_subcommand is None:
+        _print_local(connect().image.local(), output)
+
+
+def _print_local(images: Sequence[LocalImageView], output: str) -> None:
+    if output == "json":
+        render.print_json(list(images))
+        return
+    if output == "name":
+        render.print_names([name for image in images for name in image.names])
+        return
+    rows = [
+        (
+            ", ".join(image.names) or image.id[:19],
+            f"{image.bytes / 2**20:.0f}MiB",
+            image.access,
+            second(image.used_at) if image.used_at else "-",
+            image.used_by or "-",
+            image.pulled_by or "-",
+            image.jobs,
+        )
+        for image in images
+    ]
+    headings = ("NAME", "SIZE", "ACCESS", "LAST USE", "BY", "PULLED BY", "JOBS")
+    render.print_table(headings, rows, ("NAME",))
 
 
 @command.command("load", short_help="Load an image from an archive.")

@@ -1,18 +1,58 @@
-"""Images of this machine whose owner is unknown; an admin can publish them to all users."""
+"""The images of this machine; an admin can publish those whose owner is unknown."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 from launcher import wire
 from launcher.core.jobs import own_images
 from launcher.core.messages import events as ev
-from launcher.core.model.own_image import is_own
+from launcher.core.model.own_image import is_own, kept_image
+from launcher.core.world.world import World
 from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.loop import audit_log
+from launcher.daemon.loop import audit_log, clock
 from launcher.daemon.users.identity import Caller
+from launcher.engine.images import LocalImage
 from launcher.errors import UserError
 
+PUBLIC, PRIVATE, ADMINS = "public", "private", "admins"
 SHOWN = 10
 """The audit log names at most this many of the images that one request published."""
+
+
+async def local(context: Context, caller: Caller) -> list[wire.LocalImageView]:
+    """Return the images that the caller may run, the largest first."""
+    found = await context.users.run(caller.uid, context.images.local)
+    world = context.world
+    needed = Counter(job.image_id for job in world.jobs.values())
+    views = [_local_view(world, image, needed[image.id]) for image in found]
+    owners = world.private_images
+    return sorted(
+        (
+            view
+            for view in views
+            if caller.admin or view.access == PUBLIC or caller.uid in owners.get(view.id, ())
+        ),
+        key=lambda view: -view.bytes,
+    )
+
+
+def _local_view(world: World, image: LocalImage, jobs: int) -> wire.LocalImageView:
+    pulled = world.pulled_images.get(image.id)
+    names = [tag for tag in image.tags if kept_image(tag, 0) is None]
+    names += [own.reference for own in world.own_images.values() if own.image_id == image.id]
+    private = PRIVATE if image.id in world.private_images else ADMINS
+    return wire.LocalImageView(
+        id=image.id,
+        names=names,
+        bytes=image.bytes,
+        access=PUBLIC if image.id in world.public_images else private,
+        pulled_by=pulled.user if pulled else None,
+        pulled_at=clock.rfc3339(pulled.pulled_at) if pulled else None,
+        used_by=pulled.used_by if pulled else None,
+        used_at=clock.rfc3339(pulled.used_at) if pulled else None,
+        jobs=jobs,
+    )
 
 
 async def undecided(context: Context, uid: int) -> list[wire.ImageView]:

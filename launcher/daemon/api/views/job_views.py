@@ -12,6 +12,7 @@ from launcher.core.model.lease import Attempt
 from launcher.core.model.slice_state import SliceState
 from launcher.core.scheduling.blockers import Blocker
 from launcher.core.scheduling.explain import Explainer
+from launcher.core.world.inventory import made_by_us
 from launcher.core.world.world import World
 from launcher.daemon.api.views import slice_hints
 from launcher.daemon.loop import clock
@@ -204,7 +205,7 @@ def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.S
         job=lease.job if lease else None,
         attempt=lease.attempt if lease else None,
         user=job.owner.name if job else None,
-        made_by="launcher" if world.made_by_us(s.gpu_uuid, s.gi) else "other",
+        made_by="launcher" if made_by_us(world, s.gpu_uuid, s.gi) else "other",
         why=state.unusable or world.gpu_down or proof or reserved,
         since=slice_hints.since(world, state),
         fix=slice_hints.fix(world, state, reserved),

@@ -10,6 +10,7 @@ from launcher.core.model.compute_instances import StandingInstance, counted
 from launcher.core.model.gpu import ENGINES, Gpu, Instance
 from launcher.core.model.layout_change import LayoutOp, LayoutTarget
 from launcher.core.model.packing import Place
+from launcher.core.world.inventory import made_by_us
 from launcher.core.world.world import World
 from launcher.daemon.api.views import job_views
 from launcher.daemon.loop import clock
@@ -62,7 +63,7 @@ def _instance_view(
         profile_id=instance.profile_id,
         start=instance.placement.start,
         size=instance.placement.size,
-        made_by="launcher" if world.made_by_us(gpu.uuid, instance.gi) else "other",
+        made_by="launcher" if made_by_us(world, gpu.uuid, instance.gi) else "other",
         ci=device.ci if device else None,
         uuid=device.uuid if device else None,
         memory_mib=device.memory_mib if device else memory,

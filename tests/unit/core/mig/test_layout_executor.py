@@ -19,6 +19,7 @@ from launcher.core.model.layout_change import (
     StepKind,
     Want,
 )
+from launcher.core.world.inventory import made_by_us
 from launcher.errors import NoSuchJob, StaleRequest
 from tests.support.boards import gpu
 from tests.support.builders import ROOT, Machine, profile
@@ -91,7 +92,7 @@ def test_a_change_is_a_look_its_steps_and_a_look_that_finds_nothing_left() -> No
     assert carver.look(op) == []
     assert (op.state, op.result, op.message) == (OpState.DONE, OpResult.APPLIED, None)
     assert carver.machine.world.layouts == {}
-    assert carver.machine.world.made_by_us(UUID, 1)
+    assert made_by_us(carver.machine.world, UUID, 1)
 
 
 def test_what_exists_already_needs_no_step() -> None:
@@ -139,7 +140,7 @@ def test_an_instance_that_somebody_else_made_meanwhile_is_neither_ours_nor_undon
     carver.look(op)
     carver.done(op, gi=1, made=False)
     assert kinds(carver.fail(op)) == ["look"]
-    assert not carver.machine.world.made_by_us(UUID, 1)
+    assert not made_by_us(carver.machine.world, UUID, 1)
 
 
 def test_late_events_of_another_change_or_another_step_change_nothing() -> None:

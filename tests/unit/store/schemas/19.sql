@@ -218,6 +218,15 @@ CREATE TABLE public_images (
     image_id TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 INSERT INTO "public_images" VALUES('sha256:2');
+CREATE TABLE pulled_images (
+    image_id TEXT PRIMARY KEY,
+    reference TEXT NOT NULL,
+    uid INTEGER NOT NULL,
+    user TEXT NOT NULL,
+    pulled_at REAL NOT NULL,
+    used_at REAL NOT NULL,
+    used_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE pulls (
     reference TEXT NOT NULL,
     uid INTEGER NOT NULL,
