@@ -83,14 +83,20 @@ DELETE FROM private_images WHERE image_id = ?;
 -- name: put_attempt
 INSERT INTO attempts (
     job, number, container_name, slices, image_id, granted_at, container_id, started_at, ended_at,
-    exit_code, oom, cause, boot
+    exit_code, oom, cause, boot, memory_peak_bytes, cpu_seconds, read_bytes, written_bytes,
+    gpu_memory_peak_mib, gpu_activity_percent
 ) VALUES (
     :job, :number, :container_name, :slices, :image_id, :granted_at, :container_id, :started_at,
-    :ended_at, :exit_code, :oom, :cause, :boot
+    :ended_at, :exit_code, :oom, :cause, :boot, :memory_peak_bytes, :cpu_seconds, :read_bytes,
+    :written_bytes, :gpu_memory_peak_mib, :gpu_activity_percent
 ) ON CONFLICT (job, number) DO UPDATE SET
     granted_at = excluded.granted_at, container_id = excluded.container_id,
     started_at = excluded.started_at, ended_at = excluded.ended_at, exit_code = excluded.exit_code, oom = excluded.oom,
-    cause = excluded.cause, boot = excluded.boot;
+    cause = excluded.cause, boot = excluded.boot,
+    memory_peak_bytes = excluded.memory_peak_bytes, cpu_seconds = excluded.cpu_seconds,
+    read_bytes = excluded.read_bytes, written_bytes = excluded.written_bytes,
+    gpu_memory_peak_mib = excluded.gpu_memory_peak_mib,
+    gpu_activity_percent = excluded.gpu_activity_percent;
 
 -- name: put_lease
 INSERT INTO leases (
@@ -297,6 +303,9 @@ WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: attempts_of
 SELECT * FROM attempts WHERE job = ? ORDER BY number;
+
+-- name: slice_memory_of
+SELECT attempt, SUM(memory_mib) AS mib FROM leases WHERE job = ? GROUP BY attempt;
 
 -- name: history_of
 SELECT at, event, detail FROM history WHERE job = ? ORDER BY seq;

@@ -182,6 +182,10 @@ class Reader:
         """Return the attempts of a job, first to last."""
         return [rows.attempt_from(row) for row in self._rows("attempts_of", job_id)]
 
+    def slice_memory(self, job_id: int) -> dict[int, int]:
+        """Return attempt number -> the memory of its slices in MiB, of attempts that had some."""
+        return {row["attempt"]: row["mib"] for row in self._rows("slice_memory_of", job_id)}
+
     def history(self, job_id: int) -> list[tuple[float, str, str]]:
         """Return (seconds since 1970, event, detail) of each of a job's events."""
         return [tuple(row) for row in self._rows("history_of", job_id)]

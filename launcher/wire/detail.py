@@ -61,7 +61,12 @@ class BlockerView:
 @dataclass(frozen=True, kw_only=True)
 class AttemptView:
     """One try at running a job. ``output_gaps``: in how many places its log says something is
-    missing or cut; None where that was not looked at."""
+    missing or cut; None where that was not looked at.
+
+    The last seven say what it used, while it runs so far; None where that is unknown. Host memory
+    is with the page cache, as the memory limit counts it. ``gpu_memory_mib`` is what its slices
+    have.
+    """
 
     attempt: int
     slices: list[str]
@@ -74,6 +79,13 @@ class AttemptView:
     oom: bool
     cause: str | None
     output_gaps: int | None = None
+    memory_peak_bytes: int | None = None
+    cpu_seconds: float | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    gpu_memory_peak_mib: int | None = None
+    gpu_activity_percent: float | None = None
+    gpu_memory_mib: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

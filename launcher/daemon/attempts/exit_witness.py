@@ -22,17 +22,21 @@ from launcher.daemon.loop.logging_setup import about_container
 from launcher.daemon.loop.sd_notify import Notifier
 from launcher.engine.containers import Container
 from launcher.host.cgroup import counts_oom_kill
+from launcher.host.cgroup_usage import CGROUPS, NO_USAGE, CgroupUsage, UsageFiles
 from launcher.host.freezing import set_frozen
 from launcher.passed_fds import STORED
 from launcher.procfs import lines, read_text
 
 log = logging.getLogger(__name__)
 
-PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+PROC = Path("/proc")
 _NOT_STARTED = "00010101000000"
 """The start of a container that Docker does not know was started, see ``_start_of``."""
 MEASURE_SECONDS = 1.0
 """The files of a container are in memory until its last process ends, too short to look then."""
+SAMPLE_SECONDS = 5.0
+"""The interval between readings of what containers have used: so much is lost at most where the
+last reading fails."""
 _OOM_FILES = ("memory.events", "memory.oom_control")
 """Files of cgroup v2 and v1; each has a line "oom_kill N"."""
 
@@ -57,6 +61,9 @@ class _Watched:
     start: str
     """Identifies this start of the container."""
     oom_file: Path | None
+    usage_files: UsageFiles
+    usage: CgroupUsage = NO_USAGE
+    """The last reading."""
     oom: bool = False
     files: int | None = None
     seen: bool = False
@@ -93,7 +100,7 @@ class ExitWitness:
             os.set_inheritable(fd, False)
             name, _, start = stored_name.rpartition("_")
             # The end time of a container that has ended by now is unknown.
-            self._hold(_Watched(name, fd, start, None, seen=pidfd.is_over(fd)))
+            self._hold(_Watched(name, fd, start, None, UsageFiles(), seen=pidfd.is_over(fd)))
 
     def watch(self, container: Container) -> None:
         """Hold a running container; no effect if it is held or its init is not visible."""
@@ -103,7 +110,9 @@ class ExitWitness:
         with self._lock:
             held = self._watched.get(container.name)
             if held is not None and held.start == start:
-                held.oom_file = held.oom_file or _oom_file(_cgroups_of(container.pid))
+                if held.oom_file is None:
+                    groups = _cgroups_of(container.pid)
+                    held.oom_file, held.usage_files = _oom_file(groups), _usage_files(groups)
                 return
             try:
                 fd = os.pidfd_open(container.pid)
@@ -116,7 +125,7 @@ class ExitWitness:
                 return
             self._release(held)
             self._forget_stored(held)
-            self._hold(_Watched(container.name, fd, start, _oom_file(groups)))
+            self._hold(_Watched(container.name, fd, start, _oom_file(groups), _usage_files(groups)))
             self._notifier.store(f"{STORED}{container.name}_{start}", fd)
 
     def hold(self, name: str, pid: int) -> None:
@@ -124,7 +133,8 @@ class ExitWitness:
         with self._lock, contextlib.suppress(OSError):
             fd, groups = os.pidfd_open(pid), _cgroups_of(pid)
             self._release(self._watched.get(name))
-            self._hold(_Watched(name, fd, _NOT_STARTED, _oom_file(groups)))
+            files = _oom_file(groups), _usage_files(groups)
+            self._hold(_Watched(name, fd, _NOT_STARTED, *files))
             self._notifier.store(f"{STORED}{name}_{_NOT_STARTED}", fd)
 
     def holds(self, container: Container) -> bool:
@@ -172,6 +182,13 @@ class ExitWitness:
         watched.over.wait(seconds)
         return watched.end
 
+    def usage_of(self, name: str) -> CgroupUsage:
+        """Return what a container has used so far, or had used when it ended."""
+        watched = self._watched.get(name)
+        if watched is None:
+            return NO_USAGE
+        return watched.usage if watched.seen else watched.usage.most(watched.usage_files.read())
+
     def forget(self, name: str) -> None:
         """Release a container."""
         with self._lock:
@@ -192,23 +209,39 @@ class ExitWitness:
             self._notifier.unstore(f"{STORED}{watched.name}_{watched.start}")
 
     def _look(self) -> None:
-        due = time.monotonic()
+        due = sample_due = time.monotonic()
         while True:
             for fd, events in self._epoll.poll(MEASURE_SECONDS):
                 with self._lock:
                     watched = self._by_fd.get(fd)
                     if watched is not None:
                         self._see(watched, events)
-            if time.monotonic() >= due:
-                for watched in list(self._watched.values()):
-                    if watched.oom_file is not None and not watched.seen:
-                        watched.files = _files_in_memory(watched.oom_file.parent) or watched.files
+            now = time.monotonic()
+            if now >= due:
+                self._measure(totals=now >= sample_due)
                 due = time.monotonic() + MEASURE_SECONDS
+                if now >= sample_due:
+                    sample_due = now + SAMPLE_SECONDS
+
+    def _measure(self, *, totals: bool) -> None:
+        """Measure the containers' files in memory; with ``totals`` also what they have used.
+
+        A peak of memory that the kernel does not record is measured each time.
+        """
+        for watched in list(self._watched.values()):
+            if watched.seen:
+                continue
+            if watched.oom_file is not None:
+                watched.files = _files_in_memory(watched.oom_file.parent) or watched.files
+            if totals or not watched.usage_files.keeps_peak:
+                watched.usage = watched.usage.most(watched.usage_files.read())
 
     def _see(self, watched: _Watched, events: int) -> None:
         """Record an end: EPOLLIN when the init has ended, EPOLLHUP when it was reaped as well."""
         if not watched.seen:
             watched.seen, watched.at = True, time.time()
+            # Docker removes the cgroup soon.
+            watched.usage = watched.usage.most(watched.usage_files.read())
             watched.oom = watched.oom_file is not None and counts_oom_kill(watched.oom_file)
         if events & select.EPOLLIN:
             self._epoll.modify(watched.pidfd, 0)
@@ -244,6 +277,10 @@ def _cgroups_of(pid: int) -> str:
         return read_text(PROC / str(pid) / "cgroup")
     except OSError:
         return ""
+
+
+def _usage_files(groups: str) -> UsageFiles:
+    return UsageFiles.of_process(lines(groups), CGROUPS)
 
 
 def _oom_file(groups: str) -> Path | None:

@@ -21,6 +21,7 @@ from launcher.daemon.api.http.replies import Replies
 from launcher.daemon.api.views.job_counts import Counts
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
 from launcher.daemon.attempts.host_jobs import HostMachine
+from launcher.daemon.attempts.measuring import Measuring
 from launcher.daemon.attempts.starter import Starter
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.audit_log import Audit
@@ -30,7 +31,6 @@ from launcher.daemon.loop.health import Health
 from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.machine.devices import Devices
 from launcher.daemon.machine.idle_check import IdleCheck
-from launcher.daemon.machine.slice_samples import SliceSampler
 from launcher.daemon.mounts.home_keeper import HomeKeeper
 from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
@@ -80,7 +80,7 @@ class Context:
     secrets: SecretStore
     places: SecretMounts
     gpu: GpuReader
-    sampler: SliceSampler
+    measuring: Measuring
     devices: Devices
     container: str | None
     """The id of the container that the daemon runs in."""
