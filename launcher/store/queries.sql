@@ -338,6 +338,47 @@ SELECT
     ) AS ended
 FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state = 'DONE';
 
+-- name: past_runs
+SELECT j.uid, j.user, j.name, j.outcome, j.time_limit,
+    (julianday(j.ended_at) - julianday(j.started_at)) * 86400.0 AS seconds,
+    a.gpu_memory_peak_mib, a.gpu_activity_percent,
+    COUNT(l.slice_uuid) AS slices, COALESCE(SUM(l.memory_mib), 0) AS memory_mib,
+    CASE WHEN MIN(l.profile) = MAX(l.profile) THEN MIN(l.profile) END AS profile
+FROM (
+    SELECT * FROM jobs NOT INDEXED
+    WHERE id > (SELECT MAX(id) FROM jobs) - 100000 AND outcome IS NOT NULL
+        AND uid = COALESCE(:uid, uid) AND user = COALESCE(:user, user)
+        AND started_at IS NOT NULL AND ended_at >= started_at AND ended_at >= :since
+    ORDER BY id DESC LIMIT :most
+) j JOIN attempts a ON a.job = j.id AND a.number = j.attempt
+LEFT JOIN leases l ON l.job = j.id AND l.attempt = j.attempt
+GROUP BY j.id ORDER BY j.id DESC;
+
+-- name: past_runs_of_name
+SELECT j.uid, j.user, j.name, j.outcome, j.time_limit,
+    (julianday(j.ended_at) - julianday(j.started_at)) * 86400.0 AS seconds,
+    a.gpu_memory_peak_mib, a.gpu_activity_percent,
+    COUNT(l.slice_uuid) AS slices, COALESCE(SUM(l.memory_mib), 0) AS memory_mib,
+    CASE WHEN MIN(l.profile) = MAX(l.profile) THEN MIN(l.profile) END AS profile
+FROM jobs j JOIN attempts a ON a.job = j.id AND a.number = j.attempt
+LEFT JOIN leases l ON l.job = j.id AND l.attempt = j.attempt
+WHERE j.id IN (
+    SELECT id FROM jobs INDEXED BY jobs_by_name WHERE name = :name AND uid = :uid
+    ORDER BY id DESC LIMIT :most
+) AND j.outcome IS NOT NULL AND j.started_at IS NOT NULL AND j.ended_at >= j.started_at
+    AND j.ended_at >= :since
+GROUP BY j.id ORDER BY j.id DESC;
+
+-- name: gpu_peaks
+SELECT a.gpu_memory_peak_mib AS peak_mib, SUM(l.memory_mib) AS memory_mib
+FROM jobs j JOIN attempts a ON a.job = j.id AND a.number = j.attempt
+JOIN leases l ON l.job = j.id AND l.attempt = j.attempt
+WHERE j.id IN (
+    SELECT id FROM jobs INDEXED BY jobs_by_name
+    WHERE name = :name AND uid = :uid AND outcome = 'COMPLETED' ORDER BY id DESC LIMIT :looked_at
+) AND a.gpu_memory_peak_mib IS NOT NULL
+GROUP BY j.id HAVING COUNT(*) = 1 ORDER BY j.id DESC LIMIT :most;
+
 -- name: uses_of_job
 SELECT a.granted_at, a.ended_at, l.profile, l.released_at
 FROM attempts a LEFT JOIN leases l ON l.job = a.job AND l.attempt = a.number

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from launcher.spec.job_spec import Retries as Retries
     from launcher.spec.job_spec import SignalBefore as SignalBefore
     from launcher.spec.job_spec import Ulimit as Ulimit
+    from launcher.wire.advice import AdviceView as AdviceView
     from launcher.wire.audit import AuditView as AuditView
     from launcher.wire.detail import AttemptView as AttemptView
     from launcher.wire.detail import BlockerView as BlockerView
@@ -119,6 +120,7 @@ _HOMES = {
     "wire.history": "PruneReply PruneRequest",
     "wire.disk": "ClearCacheReply ClearCacheRequest JobDisk UserDisk",
     "wire.machine": "SliceView Status Check ChangeCount ProcessView",
+    "wire.advice": "AdviceView",
     "wire.audit": "AuditView",
     "wire.terminal": "CommandView ExecRequest PortView TerminalSize",
     "wire.error": "ErrorReply",

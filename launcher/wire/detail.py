@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from launcher.spec.bounds import STRICT, Most
 from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import JobSpec
+from launcher.wire.advice import AdviceView
 from launcher.wire.shown import JobView
 
 MOST_REF = 1024
@@ -124,7 +125,7 @@ class JobDetail:
     """What ``show`` prints: the job, its whole spec, its attempts, its history, its blockers.
 
     Values of environment variables are the owner's alone to see. ``policy_version`` is that of the
-    policy under which it was queued, None where nobody knows.
+    policy under which it was queued, None where nobody knows. ``advice`` is on an ended job.
     """
 
     job: JobView
@@ -137,6 +138,7 @@ class JobDetail:
     limits: LimitsView | None = None
     policy_version: int | None = None
     terminal: TerminalView | None = None
+    advice: list[AdviceView] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

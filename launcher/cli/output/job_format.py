@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from launcher.cli.output.times import duration, span
+
 if TYPE_CHECKING:
-    from launcher.wire import Ahead, ArrayView, AttemptView, JobView, QueueEntry
+    from launcher.wire import AdviceView, Ahead, ArrayView, AttemptView, JobView, QueueEntry
 
 Number = TypeVar("Number", int, float)
 
@@ -57,6 +59,30 @@ def _part(
         return None
     shown = show(value) if of is None else f"{show(value)} of {show(of)}"
     return text.format(shown)
+
+
+def advice_text(advice: AdviceView) -> str:
+    """Return an advice as one sentence."""
+    jobs = f"{advice.jobs} job{'s' * (advice.jobs != 1)}"
+    longest = span(advice.longest_seconds or 0)
+    match advice.kind:
+        case "smaller-slice":
+            peak = (advice.gpu_memory_peak_mib or 0) / 1024
+            size = gib_of_mib(advice.gpu_memory_mib or 0)
+            would = f"{advice.suggested_profile} would do"
+            return f"peaked at {peak:.1f} of {size} of GPU memory in {jobs}: {would}"
+        case "idle-gpu":
+            use = (
+                _part("activity at most {}", advice.gpu_activity_percent, percent),
+                _part("memory at most {}", advice.gpu_memory_peak_mib, gib_of_mib),
+            )
+            shown = ", ".join(part for part in use if part is not None)
+            return f"did not use the GPU in {jobs} of up to {longest} ({shown}): request none"
+        case "shorter-limit":
+            limit = duration(advice.time_limit or 0)
+            would = f"{duration(advice.suggested_time_limit or 0)} would do"
+            return f"the longest of {jobs} took {longest}, the time limit is {limit}: {would}"
+    return advice.kind
 
 
 def binary_size(size: int) -> str:

@@ -13,6 +13,7 @@ from launcher.core.messages import events as ev
 from launcher.core.model.job import Job
 from launcher.daemon import doctor
 from launcher.daemon.api import (
+    advice_routes,
     disk_routes,
     docker_routes,
     history_routes,
@@ -154,6 +155,7 @@ CHECKS, JOBS = list[wire.Check], list[wire.JobView]
 RESERVATION, RESERVATIONS = wire.ReservationView, list[wire.ReservationView]
 
 ROUTES: tuple[Route, ...] = (
+    *advice_routes.ROUTES,
     *disk_routes.ROUTES,
     *docker_routes.ROUTES,
     *history_routes.ROUTES,

@@ -14,6 +14,7 @@ from launcher.core.model.gpu import Placement, Slice
 from launcher.core.model.job import Outcome, Owner
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.measurement import Measurement
+from launcher.core.model.past_run import PastRun
 from launcher.core.model.reservation import Reservation
 from launcher.core.model.use import Use
 
@@ -111,6 +112,12 @@ def lease_from(row: sqlite3.Row) -> Lease:
         row["released_at"],
         row["quarantine"],
     )
+
+
+def past_run_from(row: sqlite3.Row) -> PastRun:
+    """Return the run of a row."""
+    plain = {field.name: row[field.name] for field in fields(PastRun)}
+    return PastRun(**plain | {"outcome": Outcome(row["outcome"])})
 
 
 def drain_row(drain: Drain) -> tuple[Any, ...]:

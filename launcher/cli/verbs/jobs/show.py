@@ -11,7 +11,7 @@ from launcher.cli.input import params
 from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.output import render, terminal
 from launcher.cli.output.array_details import is_array, show_array
-from launcher.cli.output.job_format import attempt_use, gpus, matrix, why
+from launcher.cli.output.job_format import advice_text, attempt_use, gpus, matrix, why
 from launcher.cli.output.shell_words import print_docker_run
 from launcher.cli.output.times import duration
 from launcher.spec.job_spec import JobSpec
@@ -104,6 +104,8 @@ def _print(detail: JobDetail) -> None:
             for each in detail.attempts
             if (used := attempt_use(each, _memory_limit(detail))) is not None
         )
+    for advice in detail.advice:
+        sys.stdout.write(f"advice: {terminal.safe(advice_text(advice))}\n")
     if detail.events:
         sys.stdout.write("\n")
         render.print_table(

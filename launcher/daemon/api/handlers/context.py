@@ -18,6 +18,7 @@ from launcher.daemon.access.job_ports import JobPorts
 from launcher.daemon.access.terminals import Terminals
 from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.api.http.replies import Replies
+from launcher.daemon.api.views.advice import Adviser
 from launcher.daemon.api.views.job_counts import Counts
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
 from launcher.daemon.attempts.host_jobs import HostMachine
@@ -106,6 +107,11 @@ class Context:
     """Threads for blocking calls of requests."""
     loads: dict[int, asyncio.Task[Any]] = field(default_factory=dict)
     """The images that Docker unpacks, by uid: these go on when the client leaves."""
+
+    @property
+    def adviser(self) -> Adviser:
+        """Gives advice on ended jobs."""
+        return Adviser(self.committer, self.users, self.world)
 
     @property
     def limiter(self) -> Limiter:

@@ -210,6 +210,7 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
         limits=await _limits(context, caller, job, spec) if spec else None,
         policy_version=job.policy_version if mine else None,
         terminal=await _terminal(context, caller, job) if mine else None,
+        advice=await context.adviser.on_job(job) if mine else [],
     )
 
 
