@@ -13,7 +13,7 @@ from launcher.core.model.arrays import Array
 from launcher.core.model.job import Job
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt
-from launcher.core.model.past_run import PastRun
+from launcher.core.model.measurement import PastRun
 from launcher.core.policy.settings import Settings
 from launcher.core.world.world import World
 from launcher.store.connect import FILE_NAME, check, connect, explained

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from launcher.spec.job_spec import Retries as Retries
     from launcher.spec.job_spec import SignalBefore as SignalBefore
     from launcher.spec.job_spec import Ulimit as Ulimit
-    from launcher.wire.advice import AdviceView as AdviceView
     from launcher.wire.audit import AuditView as AuditView
+    from launcher.wire.detail import AdviceView as AdviceView
     from launcher.wire.detail import AttemptView as AttemptView
     from launcher.wire.detail import BlockerView as BlockerView
     from launcher.wire.detail import DockerCommand as DockerCommand
@@ -109,7 +109,7 @@ _HOMES = {
     "wire.jobs": "RegistryAuth SubmitRequest",
     "wire.shown": "ArrayView JobView QueueHead ref_of",
     "wire.detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView "
-    "LimitsView JobDetail DockerCommand TerminalView",
+    "LimitsView JobDetail DockerCommand TerminalView AdviceView",
     "wire.layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest "
     "PlaceView LayoutPlan LayoutChange DrainRequest RestoreRequest SavedGpu SavedLayout "
     "SaveRequest",
@@ -120,7 +120,6 @@ _HOMES = {
     "wire.history": "PruneReply PruneRequest",
     "wire.disk": "ClearCacheReply ClearCacheRequest JobDisk UserDisk",
     "wire.machine": "SliceView Status Check ChangeCount ProcessView",
-    "wire.advice": "AdviceView",
     "wire.audit": "AuditView",
     "wire.terminal": "CommandView ExecRequest PortView TerminalSize",
     "wire.error": "ErrorReply",

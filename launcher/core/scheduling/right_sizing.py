@@ -10,12 +10,12 @@ from typing import TypeVar
 
 from launcher.core.model.gpu import FULL, Gpu, scarcity
 from launcher.core.model.job import Outcome
-from launcher.core.model.past_run import PastRun
+from launcher.core.model.measurement import PastRun
 
 Number = TypeVar("Number", int, float)
 
-MARGIN = (0.10, 256)
-"""What a slice must have beyond the highest peak: a part of it, and MiB."""
+MARGIN_PERCENT, MARGIN_MIB = 10, 256
+"""What a slice must have beyond the highest peak: a part of it, and a fixed size."""
 IDLE_PERCENT = 3.0
 IDLE_MIB = 100
 """Less memory means that a slice was not used: a CUDA context alone takes more."""
@@ -75,8 +75,7 @@ def with_margin(peak_mib: int) -> int:
     >>> with_margin(3174), with_margin(0)
     (3748, 256)
     """
-    part, mib = MARGIN
-    return math.ceil(peak_mib * (1 + part)) + mib
+    return peak_mib + math.ceil(peak_mib * MARGIN_PERCENT / 100) + MARGIN_MIB
 
 
 def sizes_of(gpus: Iterable[Gpu]) -> tuple[ProfileSize, ...]:

@@ -13,8 +13,7 @@ from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.gpu import Placement, Slice
 from launcher.core.model.job import Outcome, Owner
 from launcher.core.model.lease import Attempt, Lease
-from launcher.core.model.measurement import Measurement
-from launcher.core.model.past_run import PastRun
+from launcher.core.model.measurement import Measurement, PastRun
 from launcher.core.model.reservation import Reservation
 from launcher.core.model.use import Use
 

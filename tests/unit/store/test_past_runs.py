@@ -8,8 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from launcher.core.model.job import Job, Outcome, Owner
-from launcher.core.model.measurement import Measurement
-from launcher.core.model.past_run import PastRun
+from launcher.core.model.measurement import Measurement, PastRun
 from launcher.store import Reader, Store
 from tests.support.builders import ALICE, BOB
 from tests.unit.store.worlds import attempt_of, changes, done, lease_of

@@ -176,6 +176,7 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("volumes", ", ".join(mounts) or None),
         ("secrets", ", ".join(spec.secrets) or None),
         ("memory", _memory(detail, spec)),
+        ("gpu memory", _auto_memory(spec)),
         ("shm size", None if spec.shm_size is None else f"{spec.shm_size // 2**20} MiB"),
         ("tmp", "in memory" if spec.tmp == "memory" else None),
         ("ulimits", _ulimits(spec)),
@@ -207,6 +208,12 @@ def _memory(detail: JobDetail, spec: JobSpec) -> str | None:
     if detail.limits is None or detail.limits.memory is None:
         return None
     return f"{detail.limits.memory // 2**20} MiB (what goes with its slices)"
+
+
+def _auto_memory(spec: JobSpec) -> str | None:
+    """Return the GPU memory that the daemon chose, None if the request names what it wants."""
+    chosen = spec.gpus.memory_mib if spec.gpus.memory_auto else None
+    return None if chosen is None else f"{chosen} MiB, chosen from what earlier jobs used"
 
 
 def _memory_limit(detail: JobDetail) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from launcher import wire
 from launcher.core.model.job import Job
-from launcher.core.model.past_run import PastRun
+from launcher.core.model.measurement import PastRun
 from launcher.core.scheduling.right_sizing import Advice, advise, sizes_of
 from launcher.core.world.world import World
 from launcher.daemon.loop import clock

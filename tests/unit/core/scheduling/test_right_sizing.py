@@ -8,7 +8,7 @@ import pytest
 
 from launcher.core.model.gpu import Profile
 from launcher.core.model.job import Outcome
-from launcher.core.model.past_run import PastRun
+from launcher.core.model.measurement import PastRun
 from launcher.core.scheduling.right_sizing import (
     IDLE_MIB,
     IDLE_SECONDS,
