@@ -6,7 +6,8 @@ use of GPUs is sampled with every look at NVML and kept here: a restart of the d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from launcher.core.messages.actions import FollowAttempt
@@ -19,6 +20,7 @@ from launcher.core.world.world import World
 from launcher.daemon.attempts.exit_witness import ExitWitness
 from launcher.daemon.loop.threads import in_thread
 from launcher.daemon.machine.slice_samples import SliceSample, SliceSampler
+from launcher.gpu import Activity
 from launcher.host.cgroup_usage import NO_USAGE, CgroupUsage
 from launcher.host.client import HostHelper, HostRefused, HostUnavailable
 
@@ -28,9 +30,21 @@ Holders = Mapping[tuple[int, int], tuple[Slice, ...]]
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:
-    """What an attempt was seen to use of its slices."""
+    """What an attempt was seen to use of its slices.
 
+    ``since`` is when it was first sampled (time.monotonic()); ``seconds`` is the time for which its
+    activity is known, ``busy`` the part of it in which something ran.
+    """
+
+    since: float
     memory_peak_mib: int | None = None
+    seconds: float = 0.0
+    busy: float = 0.0
+
+    @property
+    def activity_percent(self) -> float | None:
+        """The mean activity of its slices, None if it is unknown."""
+        return round(100 * self.busy / self.seconds, 1) if self.seconds else None
 
 
 class Measuring:
@@ -53,25 +67,43 @@ class Measuring:
 
     async def sample(self, uuids: list[str]) -> None:
         """Sample slices, and credit what they show to the attempts on them."""
-        before = holders_of(self._world())
-        if await in_thread("samples", lambda: self.sampler.sample(uuids)):
+        before, began = holders_of(self._world()), time.monotonic()
+        held = [each for slices in before.values() for each in slices]
+        changed, activity = await in_thread(
+            "samples", lambda: (self.sampler.sample(uuids), self.sampler.activity(held))
+        )
+        if changed:
             self._changed()
-        self.note_samples(before, holders_of(self._world()))
+        self.note_samples(before, holders_of(self._world()), activity, began)
 
-    def note_samples(self, before: Holders, now: Holders) -> None:
-        """Credit the last samples of slices to the attempts that ran before and after them."""
+    def note_samples(
+        self, before: Holders, now: Holders, activity: Mapping[str, Activity], began: float
+    ) -> None:
+        """Credit the last samples of slices to the attempts that ran before and after them.
+
+        ``activity`` is by UUID, since the sample before; ``began`` is when sampling began.
+        """
         self._gpu = {
-            key: self._with_samples(self._gpu.get(key, GpuUse()), slices)
+            key: self._with_samples(
+                self._gpu.get(key, GpuUse(began)), slices, [activity.get(s.uuid) for s in slices]
+            )
             for key, slices in now.items()
             if before.get(key) == slices
         }
 
-    def _with_samples(self, use: GpuUse, slices: Iterable[Slice]) -> GpuUse:
-        samples = [(each, self.sampler.of(each.uuid)) for each in slices]
-        memory = _sum(memory_of(each, sample) for each, sample in samples)
-        if memory is None:
-            return use
-        return replace(use, memory_peak_mib=max(memory, use.memory_peak_mib or 0))
+    def _with_samples(
+        self, use: GpuUse, slices: Sequence[Slice], activity: Sequence[Activity | None]
+    ) -> GpuUse:
+        memory = _sum(memory_of(each, self.sampler.of(each.uuid)) for each in slices)
+        if memory is not None:
+            use = replace(use, memory_peak_mib=max(memory, use.memory_peak_mib or 0))
+        known = [each for each in activity if each is not None]
+        ran_for = time.monotonic() - use.since
+        if len(known) < len(slices) or any(each.seconds > ran_for for each in known):
+            return use  # the sample before is of a time before this attempt
+        seconds = sum(each.seconds for each in known) / len(known)
+        busy = seconds * sum(each.percent for each in known) / len(known) / 100
+        return replace(use, seconds=use.seconds + seconds, busy=use.busy + busy)
 
     def of_container(self, action: FollowAttempt) -> Measurement:
         """Return what a container used until its end."""
@@ -80,8 +112,14 @@ class Measuring:
 
     def of_usage(self, job: int, attempt: int, usage: CgroupUsage) -> Measurement:
         """Return what an attempt used, with the totals of its cgroup."""
-        use = self._gpu.get((job, attempt), GpuUse())
-        return Measurement(**asdict(usage), gpu_memory_peak_mib=use.memory_peak_mib)
+        use = self._gpu.get((job, attempt))
+        if use is None:
+            return Measurement(**asdict(usage))
+        return Measurement(
+            **asdict(usage),
+            gpu_memory_peak_mib=use.memory_peak_mib,
+            gpu_activity_percent=use.activity_percent,
+        )
 
     def so_far(self, attempt: Attempt, helper: HostHelper | None) -> Measurement:
         """Return what a running attempt has used so far; ``helper`` knows the host jobs. Blocks."""
