@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from launcher.wire import AttemptView, GpuRequest, JobView
+import pytest
+
+from launcher.errors import LauncherError, NotAllowed
+from launcher.wire import AttemptView, EditRequest, GpuRequest, JobView
 from tests.conftest import MakeDaemon
-from tests.support.daemon import BUSYBOX, DaemonProcess
+from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
 from tests.support.wait import wait_until
 
+NOBODY = 65534
 TAKEN = 40_000_000
 CPU = GpuRequest(kind="none")
 WORK = f"x=$(head -c {TAKEN} /dev/zero | tr '\\0' x); echo ${{#x}}"
@@ -123,3 +127,19 @@ def test_a_waiting_job_says_which_memory_was_chosen_for_it(make_daemon: MakeDaem
     waiting = daemon.submit("true", gpus=auto, name="train")
     assert daemon.client.queue.why(waiting.id).gpu_memory_auto_mib == 1356
     assert "GPU memory: 1356 MiB, chosen" in daemon.cli("why", str(waiting.id)).stdout
+
+
+def test_a_queued_job_is_not_edited_to_memory_auto(daemon: DaemonProcess) -> None:
+    job = daemon.submit("true", hold=True)
+    auto = GpuRequest(kind="memory", memory_auto=True)
+    with pytest.raises(LauncherError, match="chosen when a job is submitted"):
+        daemon.client.edit(job.id, EditRequest(gpus=auto))
+
+
+def test_a_user_sees_no_advice_on_the_jobs_of_others(daemon: DaemonProcess) -> None:
+    daemon.done(daemon.submit("true", gpus=CPU, time_limit=86400.0))
+    assert [each.user for each in daemon.client.queue.advice()] == ["root"]
+    with as_user(NOBODY):
+        assert daemon.client.queue.advice() == daemon.client.queue.advice("me") == []
+        with pytest.raises(NotAllowed, match="only an admin"):
+            daemon.client.queue.advice("root")

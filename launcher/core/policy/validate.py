@@ -178,8 +178,6 @@ def check_need(need: GpuRequest) -> None:
     rules = (
         (1 <= need.count <= MOST_SLICES, f"gpus: count {need.count} is not 1 to {MOST_SLICES}"),
         (kind != "profile" or need.profile, "gpus: the profile is missing"),
-        (not need.memory_auto or kind == "memory", "gpus: auto is for a size of memory"),
-        (not need.memory_auto or need.count == 1, "gpus: `memory: auto` is for one slice"),
         (
             kind != "memory" or (need.memory_gb or need.memory_mib or 0) > 0,
             "gpus: the memory is missing",

@@ -35,8 +35,8 @@ _NOT_STARTED = "00010101000000"
 MEASURE_SECONDS = 1.0
 """The files of a container are in memory until its last process ends, too short to look then."""
 SAMPLE_SECONDS = 5.0
-"""The interval between readings of what containers have used: so much is lost at most where the
-last reading fails."""
+"""The longest interval between readings of what a container has used; for a younger one it is the
+container's age. If Docker removes the cgroup before the last reading, the use since then is lost."""
 _OOM_FILES = ("memory.events", "memory.oom_control")
 """Files of cgroup v2 and v1; each has a line "oom_kill N"."""
 
@@ -64,6 +64,8 @@ class _Watched:
     usage_files: UsageFiles
     usage: CgroupUsage = NO_USAGE
     """The last reading."""
+    held_at: float = field(default_factory=time.monotonic)
+    read_again_at: float = 0.0
     oom: bool = False
     files: int | None = None
     seen: bool = False
@@ -209,39 +211,38 @@ class ExitWitness:
             self._notifier.unstore(f"{STORED}{watched.name}_{watched.start}")
 
     def _look(self) -> None:
-        due = sample_due = time.monotonic()
+        due = time.monotonic()
         while True:
             for fd, events in self._epoll.poll(MEASURE_SECONDS):
                 with self._lock:
                     watched = self._by_fd.get(fd)
                     if watched is not None:
                         self._see(watched, events)
-            now = time.monotonic()
-            if now >= due:
-                self._measure(totals=now >= sample_due)
+            if time.monotonic() >= due:
+                self._measure()
                 due = time.monotonic() + MEASURE_SECONDS
-                if now >= sample_due:
-                    sample_due = now + SAMPLE_SECONDS
 
-    def _measure(self, *, totals: bool) -> None:
-        """Measure the containers' files in memory; with ``totals`` also what they have used.
+    def _measure(self) -> None:
+        """Measure the containers' files in memory, and what they have used where it is due.
 
         A peak of memory that the kernel does not record is measured each time.
         """
+        now = time.monotonic()
         for watched in list(self._watched.values()):
             if watched.seen:
                 continue
             if watched.oom_file is not None:
                 watched.files = _files_in_memory(watched.oom_file.parent) or watched.files
-            if totals or not watched.usage_files.keeps_peak:
+            if now >= watched.read_again_at or not watched.usage_files.keeps_peak:
                 watched.usage = watched.usage.most(watched.usage_files.read())
+                watched.read_again_at = now + min(SAMPLE_SECONDS, now - watched.held_at)
 
     def _see(self, watched: _Watched, events: int) -> None:
         """Record an end: EPOLLIN when the init has ended, EPOLLHUP when it was reaped as well."""
         if not watched.seen:
-            watched.seen, watched.at = True, time.time()
-            # Docker removes the cgroup soon.
-            watched.usage = watched.usage.most(watched.usage_files.read())
+            watched.at = time.time()
+            watched.usage = watched.usage.most(watched.usage_files.read())  # Docker removes it soon
+            watched.seen = True
             watched.oom = watched.oom_file is not None and counts_oom_kill(watched.oom_file)
         if events & select.EPOLLIN:
             self._epoll.modify(watched.pidfd, 0)

@@ -36,11 +36,13 @@ async def with_memory(
 ) -> tuple[list[JobSpec], list[AutoMemory]]:
     """Return jobs with numbers in place of ``auto``, and what was chosen for each name.
 
-    Raises ``UserError`` if no earlier job of a name tells how much it needs.
+    Raises ``UserError`` if no earlier job of a name tells how much it needs, and for requests of
+    anything but one slice by its memory.
     """
     chosen: dict[str, AutoMemory] = {}
     result: list[JobSpec] = []
     for job in jobs:
+        _check(job)
         if not job.gpus.is_open:
             result.append(job)
             continue
@@ -54,6 +56,16 @@ async def with_memory(
         gpus = replace(job.gpus, memory_mib=chosen[job.name].mib)
         result.append(replace(job, gpus=gpus))
     return result, list(chosen.values())
+
+
+def _check(job: JobSpec) -> None:
+    gpus = job.gpus
+    named = gpus.memory_gb is not None
+    if gpus.memory_auto and (gpus.kind != "memory" or gpus.count != 1 or named):
+        raise UserError(
+            f"{job.name}: gpus: `memory: auto` is for one slice, by its memory alone",
+            fix="Leave the other keys out, or write a size such as 10g.",
+        )
 
 
 async def _choice(committer: Committer, uid: int, name: str) -> AutoMemory:

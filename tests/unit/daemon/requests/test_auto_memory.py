@@ -75,6 +75,19 @@ def test_without_an_earlier_job_the_error_says_what_to_write() -> None:
     assert "memory: 10g" in str(refused.value.fix)
 
 
+@pytest.mark.parametrize(
+    "gpus",
+    [
+        GpuRequest(kind="full", memory_auto=True),
+        GpuRequest(kind="memory", count=2, memory_auto=True),
+        GpuRequest(kind="memory", memory_gb=5, memory_auto=True),
+    ],
+)
+def test_auto_is_for_one_slice_by_its_memory_alone(gpus: GpuRequest) -> None:
+    with pytest.raises(UserError, match="one slice, by its memory alone"):
+        History(train=[(100, SIZE)]).resolve(job(gpus=gpus))
+
+
 def test_a_submit_has_a_bound_of_names() -> None:
     names = [f"n{number}" for number in range(MOST_NAMES + 1)]
     history = History(**{name: [(1, SIZE)] for name in names})
