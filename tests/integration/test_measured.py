@@ -26,7 +26,11 @@ def used(daemon: DaemonProcess, job: JobView) -> AttemptView:
 def test_a_container_that_has_ended_shows_its_memory_its_cpu_time_and_its_traffic(
     daemon: DaemonProcess,
 ) -> None:
-    job = daemon.done(daemon.submit("sh", "-c", f"sleep 0.5; {WORK}", gpus=CPU))
+    script = f"trap 'exit 0' USR1; {WORK}; while :; do sleep 0.1; done"
+    job = daemon.until(daemon.submit("sh", "-c", script, gpus=CPU), "RUNNING")
+    wait_until(lambda: (used(daemon, job).memory_peak_bytes or 0) > TAKEN)
+    daemon.client.signal(job.id, "SIGUSR1")
+    assert daemon.done(job).outcome == "COMPLETED"
     attempt = used(daemon, job)
     assert attempt.memory_peak_bytes is not None
     assert TAKEN < attempt.memory_peak_bytes < 10 * TAKEN

@@ -34,9 +34,10 @@ _NOT_STARTED = "00010101000000"
 """The start of a container that Docker does not know was started, see ``_start_of``."""
 MEASURE_SECONDS = 1.0
 """The files of a container are in memory until its last process ends, too short to look then."""
-SAMPLE_SECONDS = 5.0
-"""The longest interval between readings of what a container has used; for a younger one it is the
-container's age. If Docker removes the cgroup before the last reading, the use since then is lost."""
+FIRST_SAMPLE_SECONDS, SAMPLE_SECONDS = 0.1, 5.0
+"""The shortest and the longest interval between readings of what a container has used; in between
+it is the container's age. If Docker removes the cgroup before the last reading, the use since then
+is lost."""
 _OOM_FILES = ("memory.events", "memory.oom_control")
 """Files of cgroup v2 and v1; each has a line "oom_kill N"."""
 
@@ -65,13 +66,22 @@ class _Watched:
     usage: CgroupUsage = NO_USAGE
     """The last reading."""
     held_at: float = field(default_factory=time.monotonic)
-    read_again_at: float = 0.0
+    read_again_at: float = field(init=False)
     oom: bool = False
     files: int | None = None
     seen: bool = False
     at: float | None = None
     end: Witnessed | None = None
     over: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.read_again_at = self.held_at + FIRST_SAMPLE_SECONDS
+
+    def read_usage(self, now: float) -> None:
+        """Read what it has used, and set the time of the next reading."""
+        self.usage = self.usage.most(self.usage_files.read())
+        age = max(FIRST_SAMPLE_SECONDS, now - self.held_at)
+        self.read_again_at = now + min(SAMPLE_SECONDS, age)
 
 
 class ExitWitness:
@@ -97,6 +107,8 @@ class ExitWitness:
         self._by_fd: dict[int, _Watched] = {}
         self._lock = threading.Lock()
         self._epoll = select.epoll()
+        self._wakes = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll.register(self._wakes, select.EPOLLIN)
         self._started = False
         for stored_name, fd in (stored or {}).items():
             os.set_inheritable(fd, False)
@@ -164,6 +176,7 @@ class ExitWitness:
         if not self._started:
             self._started = True
             threading.Thread(target=self._look, name="exit-witness", daemon=True).start()
+        os.eventfd_write(self._wakes, 1)  # its first reading is due soon
 
     def end_of(self, container: Container, seconds: float) -> Witnessed | None:
         """Return the end of a container that Docker reports as stopped, None if not observed.
@@ -186,10 +199,13 @@ class ExitWitness:
 
     def usage_of(self, name: str) -> CgroupUsage:
         """Return what a container has used so far, or had used when it ended."""
-        watched = self._watched.get(name)
-        if watched is None:
-            return NO_USAGE
-        return watched.usage if watched.seen else watched.usage.most(watched.usage_files.read())
+        with self._lock:
+            watched = self._watched.get(name)
+            if watched is None:
+                return NO_USAGE
+            if not watched.seen:
+                watched.read_usage(time.monotonic())
+            return watched.usage
 
     def forget(self, name: str) -> None:
         """Release a container."""
@@ -213,29 +229,39 @@ class ExitWitness:
     def _look(self) -> None:
         due = time.monotonic()
         while True:
-            for fd, events in self._epoll.poll(MEASURE_SECONDS):
+            running = [each for each in list(self._watched.values()) if not each.seen]
+            next_at = min((each.read_again_at for each in running), default=due)
+            wait = min(due, next_at) - time.monotonic()
+            for fd, events in self._epoll.poll(max(0.0, wait)):
+                if fd == self._wakes:
+                    os.eventfd_read(fd)
+                    continue
                 with self._lock:
                     watched = self._by_fd.get(fd)
                     if watched is not None:
                         self._see(watched, events)
-            if time.monotonic() >= due:
-                self._measure()
-                due = time.monotonic() + MEASURE_SECONDS
+            now = time.monotonic()
+            for each in running:
+                if now >= each.read_again_at:
+                    self._read_usage(each, now)
+            if now >= due:
+                self._measure(now)
+                due = now + MEASURE_SECONDS
 
-    def _measure(self) -> None:
-        """Measure the containers' files in memory, and what they have used where it is due.
-
-        A peak of memory that the kernel does not record is measured each time.
-        """
-        now = time.monotonic()
+    def _measure(self, now: float) -> None:
+        """Measure the containers' files in memory, and each peak that the kernel does not keep."""
         for watched in list(self._watched.values()):
             if watched.seen:
                 continue
             if watched.oom_file is not None:
                 watched.files = _files_in_memory(watched.oom_file.parent) or watched.files
-            if now >= watched.read_again_at or not watched.usage_files.keeps_peak:
-                watched.usage = watched.usage.most(watched.usage_files.read())
-                watched.read_again_at = now + min(SAMPLE_SECONDS, now - watched.held_at)
+            if not watched.usage_files.keeps_peak:
+                self._read_usage(watched, now)
+
+    def _read_usage(self, watched: _Watched, now: float) -> None:
+        with self._lock:
+            if not watched.seen:
+                watched.read_usage(now)
 
     def _see(self, watched: _Watched, events: int) -> None:
         """Record an end: EPOLLIN when the init has ended, EPOLLHUP when it was reaped as well."""
