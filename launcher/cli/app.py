@@ -51,6 +51,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "The queue": {
         "queue": "List what waits, in the order in which it is served.",
         "whatif": "Replay the queue, also over other layouts.",
+        "advice": "Say which jobs request more than they use.",
         "reserve": "Keep slices for a user or a group.",
     },
     "The machine": {

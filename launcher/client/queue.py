@@ -31,6 +31,15 @@ class Queue:
         path = f"/v1/jobs/{quote(str(ref))}/why"
         return decode(wire.Why, self._request("GET", path, timeout=max(self._timeout, 60.0)))
 
+    def advice(self, user: str | None = None) -> list[wire.AdviceView]:
+        """Return which ended jobs requested more than they used: the caller's.
+
+        For an admin those of all users, or of ``user`` (a name, or ``me``).
+        """
+        asked = "" if user is None else f"?user={quote(user)}"
+        reply = self._request("GET", f"/v1/advice{asked}", timeout=max(self._timeout, 60.0))
+        return decode_list(wire.AdviceView, reply)
+
     def whatif(
         self,
         jobs: Sequence[wire.JobSpec] | None = None,

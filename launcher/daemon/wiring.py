@@ -24,6 +24,7 @@ from launcher.daemon.api.views.job_counts import Counts
 from launcher.daemon.attempts import host_jobs, host_sweep
 from launcher.daemon.attempts.action_runners import ActionRunners
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
+from launcher.daemon.attempts.measuring import Measuring
 from launcher.daemon.attempts.slice_check import SliceCheck
 from launcher.daemon.attempts.start_journal import StartJournal
 from launcher.daemon.attempts.starter import Starter
@@ -99,7 +100,10 @@ class Daemon:
             IdleCheck, gpu=self.gpu, health=self.health, allowed=self.allowed
         )
         self.idle_check = self._prover_of(self.containers)
-        self.sampler = SliceSampler(self.gpu)
+        self.measuring = Measuring(
+            self.outside.witness, SliceSampler(self.gpu), lambda: self.event_loop.world,
+            self.subscriptions.counter.add,
+        )  # fmt: skip
         self.pins = self.outside.pins
         self.secrets = SecretStore(config.state_dir / "secrets", self._in_thread)
         self.places = places_of(config, self.pins)
@@ -240,8 +244,7 @@ class Daemon:
             dispatch=self._dispatch,
             store=self.store_id,
             allowed=self.allowed,
-            sampler=self.sampler,
-            sampled=self.subscriptions.counter.add,
+            sample=self.measuring.sample,
         )
 
     def _layout_runner(self) -> LayoutRunner:
@@ -314,6 +317,7 @@ class Daemon:
             log_directory=self.logs_directory,
             log_use=self.log_use,
             homes=self.home_keeper,
+            measuring=self.measuring,
         )
 
     def _host_jobs(
@@ -325,13 +329,9 @@ class Daemon:
             self.capture, machine.helper, self.logs_directory, self.log_use, self.subscriptions
         )
         return host_jobs.HostJobs(
-            machine,
-            self._prover_of,
-            self.turns,
-            output,
-            starter.slice_check.check,
-            self.subscriptions.watched,
-        )
+            machine, self._prover_of, self.turns, output, starter.slice_check.check,
+            self.subscriptions.watched, self.measuring,
+        )  # fmt: skip
 
     def _runc_fixed(self) -> bool:
         return keeps_working_dir(self.containers.version(), host_of(self.config))
@@ -355,7 +355,7 @@ class Daemon:
             starter=self.runners.starter,
             log_directory=self.logs_directory,
             gpu=self.gpu,
-            sampler=self.sampler,
+            measuring=self.measuring,
             devices=self.devices,
             container=self.own_container,
             idle_check=self.idle_check,

@@ -87,11 +87,13 @@ class Script:
         kind: str = "compute",
         name: str = "python",
         while_alive: bool = False,
+        activity: int = 0,
     ) -> None:
         """Put a process on a MIG device or a GPU.
 
         ``memory_mib`` None is "not available". With ``while_alive`` the entry exists only while
-        a real process of that pid runs.
+        a real process of that pid runs. ``activity`` is for how much of the time it keeps its GPU
+        instance busy, in percent: boards before Hopper do not report it.
         """
         with self.locked() as state:
             gpu, gi, ci = locate(state, uuid)
@@ -99,7 +101,7 @@ class Script:
             slot.pid, slot.gpu, slot.gi, slot.ci, slot.kind = pid, gpu, gi, ci, KINDS[kind]
             slot.memory_bytes = MEMORY_UNKNOWN if memory_mib is None else memory_mib * MIB
             slot.name = name.encode()
-            slot.while_alive = while_alive
+            slot.while_alive, slot.activity = while_alive, activity
             slot.used = 1
 
     def remove_process(self, pid: int) -> None:

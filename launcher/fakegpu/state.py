@@ -93,11 +93,14 @@ class GpuState(Structure):
 
 
 class Process(Structure):
-    """A process on a GPU; ``gi`` and ``ci`` are NOT_A_MIG_ID on a whole GPU."""
+    """A process on a GPU; ``gi`` and ``ci`` are NOT_A_MIG_ID on a whole GPU.
+
+    ``activity`` is for how much of the time it keeps its GPU instance busy, in percent.
+    """
 
     _fields_: ClassVar[Fields] = [
         ("memory_bytes", c_uint64),
-        *_u32("used pid gpu gi ci kind while_alive reserved"),
+        *_u32("used pid gpu gi ci kind while_alive activity"),
         ("name", c_char * 64),
     ]
 

@@ -28,6 +28,7 @@ from launcher.errors import (
     GpuUnavailable,
     LauncherError,
 )
+from launcher.gpu.activity import Activity, ActivityMeter
 from launcher.gpu.calls import asking, nvml
 from launcher.gpu.found import GpuFindings
 from launcher.gpu.guard import DEADLINE_SECONDS
@@ -69,6 +70,7 @@ class GpuReader:
         self._walks: dict[str, InstanceWalk] = {}
         self._last: dict[int, GpuFindings] = {}
         self._index: dict[str, int] = {}
+        self._activity = ActivityMeter()
 
     def _forget(self) -> None:
         self._profiles.clear()
@@ -106,6 +108,20 @@ class GpuReader:
             return nvml.memory_used(device)
 
         return self.session.read(self._lane(uuid), read, patience)
+
+    def activity(self, slice_: Slice, patience: float | None = None) -> Activity | None:
+        """Return the activity of a slice since the last call for it, None if it is unknown.
+
+        Boards before Hopper do not report it, nor does a GPU instance that several slices share.
+        GpuSilent: as ``processes`` raises it.
+        """
+        if slice_.memory_shared:
+            return None
+
+        def read() -> Activity | None:
+            return self._activity.read(slice_, self.session.number)
+
+        return self.session.read(self._lane(slice_.gpu_uuid), read, patience)
 
     def verify(self, expected: Slice) -> str | None:
         """Return None if the slice is exactly as given, otherwise the difference, as a sentence.

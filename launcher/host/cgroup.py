@@ -92,6 +92,7 @@ class Cgroup:
         the controllers belong to cgroup v1.
         """
         self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._count_use()
         wanted = {"memory": limits.memory, "cpu": limits.cpus}
         for controller in (name for name, limit in wanted.items() if limit is not None):
             (self.path.parent / "cgroup.subtree_control").write_text(f"+{controller}")
@@ -101,6 +102,12 @@ class Cgroup:
                 (self.path / "memory.swap.max").write_text("0")
         if limits.cpus is not None:
             (self.path / "cpu.max").write_text(f"{round(limits.cpus * _PERIOD_US)} {_PERIOD_US}")
+
+    def _count_use(self) -> None:
+        """Let the kernel count memory and block devices here, where it can."""
+        for controller in ("memory", "io"):
+            with contextlib.suppress(OSError):
+                (self.path.parent / "cgroup.subtree_control").write_text(f"+{controller}")
 
     def add(self, pid: int) -> None:
         """Move a process into the cgroup."""

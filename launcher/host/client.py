@@ -14,6 +14,7 @@ from typing import Any
 
 from launcher.errors import EngineUnavailable, LauncherError
 from launcher.host.cgroup import CgroupLimits
+from launcher.host.cgroup_usage import NO_USAGE, CgroupUsage
 from launcher.host.helper.children import Command
 from launcher.host.helper.connections import MOST_MESSAGE_BYTES
 
@@ -44,6 +45,7 @@ class ProcessTree:
     status: int | None
     ended_ns: int | None
     oom: bool
+    usage: CgroupUsage = NO_USAGE
 
 
 class HostHelper:
@@ -228,6 +230,7 @@ def _tree(message: Mapping[str, Any]) -> ProcessTree:
         message["status"],
         message["ended_ns"],
         bool(message["oom"]),
+        CgroupUsage(**message.get("usage", {})),  # a helper of an earlier version sends none
     )
 
 

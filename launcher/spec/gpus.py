@@ -19,8 +19,11 @@ class GpuRequest:
 
     ``kind`` decides which fields count: ``none`` (a CPU job), ``profile`` (``profile``, ``count``),
     ``memory`` (``memory_gb``, compared with the number in the profile's name, or ``memory_mib``,
-    compared with NVML's figure; ``count``), ``uuid`` (``uuids``: MIG or GPU UUIDs), ``full``
-    (``count`` whole GPUs whose MIG mode is off), ``all`` (every such GPU).
+    compared with NVML's figure, or ``memory_auto``; ``count``), ``uuid`` (``uuids``: MIG or GPU
+    UUIDs), ``full`` (``count`` whole GPUs whose MIG mode is off), ``all`` (every such GPU).
+
+    ``memory_auto`` asks the daemon to choose ``memory_mib`` at the submit, from what earlier jobs
+    used; the choice is stored there.
 
     ``capabilities`` is what the container gets of NVIDIA's driver beyond compute and utility.
 
@@ -35,8 +38,14 @@ class GpuRequest:
     count: int = 1
     memory_gb: int | None = None
     memory_mib: int | None = None
+    memory_auto: bool = False
     uuids: tuple[str, ...] = ()
     capabilities: tuple[GpuCapability, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its memory is still to be chosen."""
+        return self.memory_auto and self.memory_mib is None and self.memory_gb is None
 
     def __str__(self) -> str:
         match self.kind:
@@ -44,6 +53,8 @@ class GpuRequest:
                 return "a CPU slot" if self.count == 1 else f"{self.count} CPU slots"
             case "profile":
                 return f"{self.count} x {self.profile}"
+            case "memory" if self.is_open:
+                return "a slice as large as earlier jobs needed"
             case "memory" if self.memory_gb is not None:
                 return f"{self.count} x a slice of {self.memory_gb}g or more"
             case "memory":

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from launcher.core.jobs.pruning import by_day, day_of
-from launcher.core.model.accounting import CPU, Profiles, UsageSum, wait_bucket
 from launcher.core.model.gpu import share_mib
+from launcher.core.model.use import CPU, Profiles, UsageSum, wait_bucket
 from launcher.store.rollups import waits_from
 from launcher.store.sql import queries
 

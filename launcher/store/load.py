@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from launcher.core.model.accounting import RecordedCapacity
 from launcher.core.model.gpu import Slice
 from launcher.core.model.own_image import OwnImage, PulledImage
 from launcher.core.model.packing import Place
 from launcher.core.model.slice_state import SliceState
-from launcher.core.model.use import weight
+from launcher.core.model.use import RecordedCapacity, weight
 from launcher.core.policy.settings import Settings
 from launcher.core.world.world import World
 from launcher.store.rows import layout_rows, rows

@@ -83,14 +83,20 @@ DELETE FROM private_images WHERE image_id = ?;
 -- name: put_attempt
 INSERT INTO attempts (
     job, number, container_name, slices, image_id, granted_at, container_id, started_at, ended_at,
-    exit_code, oom, cause, boot
+    exit_code, oom, cause, boot, memory_peak_bytes, cpu_seconds, read_bytes, written_bytes,
+    gpu_memory_peak_mib, gpu_activity_percent
 ) VALUES (
     :job, :number, :container_name, :slices, :image_id, :granted_at, :container_id, :started_at,
-    :ended_at, :exit_code, :oom, :cause, :boot
+    :ended_at, :exit_code, :oom, :cause, :boot, :memory_peak_bytes, :cpu_seconds, :read_bytes,
+    :written_bytes, :gpu_memory_peak_mib, :gpu_activity_percent
 ) ON CONFLICT (job, number) DO UPDATE SET
     granted_at = excluded.granted_at, container_id = excluded.container_id,
     started_at = excluded.started_at, ended_at = excluded.ended_at, exit_code = excluded.exit_code, oom = excluded.oom,
-    cause = excluded.cause, boot = excluded.boot;
+    cause = excluded.cause, boot = excluded.boot,
+    memory_peak_bytes = excluded.memory_peak_bytes, cpu_seconds = excluded.cpu_seconds,
+    read_bytes = excluded.read_bytes, written_bytes = excluded.written_bytes,
+    gpu_memory_peak_mib = excluded.gpu_memory_peak_mib,
+    gpu_activity_percent = excluded.gpu_activity_percent;
 
 -- name: put_lease
 INSERT INTO leases (
@@ -320,6 +326,9 @@ SELECT COALESCE(MIN(seq), 1) AS first, COALESCE(MAX(seq), 0) AS last FROM events
 -- name: first_event_since
 SELECT MIN(seq) AS seq FROM events WHERE at >= ?;
 
+-- name: slice_memory_of
+SELECT attempt, SUM(memory_mib) AS mib FROM leases WHERE job = ? GROUP BY attempt;
+
 -- name: history_of
 SELECT at, event, detail FROM history WHERE job = ? ORDER BY seq;
 
@@ -351,6 +360,47 @@ SELECT
     ) AS ended,
     ended_at
 FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state = 'DONE';
+
+-- name: past_runs
+SELECT j.uid, j.user, j.name, j.outcome, j.time_limit,
+    (julianday(j.ended_at) - julianday(j.started_at)) * 86400.0 AS seconds,
+    a.gpu_memory_peak_mib, a.gpu_activity_percent,
+    COUNT(l.slice_uuid) AS slices, COALESCE(SUM(l.memory_mib), 0) AS memory_mib,
+    CASE WHEN MIN(l.profile) = MAX(l.profile) THEN MIN(l.profile) END AS profile
+FROM (
+    SELECT * FROM jobs NOT INDEXED
+    WHERE id > (SELECT MAX(id) FROM jobs) - 100000 AND outcome IS NOT NULL
+        AND uid = COALESCE(:uid, uid) AND user = COALESCE(:user, user)
+        AND started_at IS NOT NULL AND ended_at >= started_at AND ended_at >= :since
+    ORDER BY id DESC LIMIT :most
+) j JOIN attempts a ON a.job = j.id AND a.number = j.attempt
+LEFT JOIN leases l ON l.job = j.id AND l.attempt = j.attempt
+GROUP BY j.id ORDER BY j.id DESC;
+
+-- name: past_runs_of_name
+SELECT j.uid, j.user, j.name, j.outcome, j.time_limit,
+    (julianday(j.ended_at) - julianday(j.started_at)) * 86400.0 AS seconds,
+    a.gpu_memory_peak_mib, a.gpu_activity_percent,
+    COUNT(l.slice_uuid) AS slices, COALESCE(SUM(l.memory_mib), 0) AS memory_mib,
+    CASE WHEN MIN(l.profile) = MAX(l.profile) THEN MIN(l.profile) END AS profile
+FROM jobs j JOIN attempts a ON a.job = j.id AND a.number = j.attempt
+LEFT JOIN leases l ON l.job = j.id AND l.attempt = j.attempt
+WHERE j.id IN (
+    SELECT id FROM jobs INDEXED BY jobs_by_name WHERE name = :name AND uid = :uid
+    ORDER BY id DESC LIMIT :most
+) AND j.outcome IS NOT NULL AND j.started_at IS NOT NULL AND j.ended_at >= j.started_at
+    AND j.ended_at >= :since
+GROUP BY j.id ORDER BY j.id DESC;
+
+-- name: gpu_peaks
+SELECT a.gpu_memory_peak_mib AS peak_mib, SUM(l.memory_mib) AS memory_mib
+FROM jobs j JOIN attempts a ON a.job = j.id AND a.number = j.attempt
+JOIN leases l ON l.job = j.id AND l.attempt = j.attempt
+WHERE j.id IN (
+    SELECT id FROM jobs INDEXED BY jobs_by_name
+    WHERE name = :name AND uid = :uid AND outcome = 'COMPLETED' ORDER BY id DESC LIMIT :looked_at
+) AND a.gpu_memory_peak_mib IS NOT NULL
+GROUP BY j.id HAVING COUNT(*) = 1 ORDER BY j.id DESC LIMIT :most;
 
 -- name: uses_of_job
 SELECT a.number, a.granted_at, a.ended_at, l.profile, l.memory_mib, l.released_at

@@ -14,6 +14,7 @@ from launcher.core.model.arrays import Array
 from launcher.core.model.job import Job
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt
+from launcher.core.model.measurement import PastRun
 from launcher.core.policy.settings import Settings
 from launcher.core.world.world import World
 from launcher.store.accounting import Period, Usage, usage
@@ -28,6 +29,8 @@ from launcher.store.rows.rows import Stored
 from launcher.store.sql import queries
 
 _Q = queries()
+MOST_LOOKED_AT = 1000
+"""Of so many completed jobs of a name those are searched that were measured."""
 
 
 class Reader:
@@ -96,6 +99,30 @@ class Reader:
         """
         rows = self._rows("medians", uid)
         return {(row["uid"], row["name"]): row["seconds"] for row in rows}
+
+    def past_runs(
+        self, since: str, most: int, *, uid: int | None = None, user: str | None = None
+    ) -> list[PastRun]:
+        """Return the last attempts of ended jobs that ran, newest first, with what they used.
+
+        At most ``most`` of the last 100,000 ids that ended after ``since`` (RFC 3339); of one
+        user, by uid or by name, or of all.
+        """
+        values = {"since": since, "most": most, "uid": uid, "user": user}
+        return [rows.past_run_from(row) for row in self._rows("past_runs", **values)]
+
+    def past_runs_of_name(self, uid: int, name: str, since: str, most: int) -> list[PastRun]:
+        """As ``past_runs``, of the newest ``most`` jobs of a user with this name."""
+        values = {"since": since, "most": most, "uid": uid, "name": name}
+        return [rows.past_run_from(row) for row in self._rows("past_runs_of_name", **values)]
+
+    def gpu_peaks(self, uid: int, name: str, most: int) -> list[tuple[int, int]]:
+        """Return (peak of GPU memory, memory of the slice) in MiB of a user's completed jobs.
+
+        They are the newest ones of this name that had one slice and were measured.
+        """
+        values = {"uid": uid, "name": name, "most": most, "looked_at": MOST_LOOKED_AT}
+        return [tuple(row) for row in self._rows("gpu_peaks", **values)]
 
     def elements(self, array_id: int, first: int = 0, last: int | None = None) -> list[Job]:
         """Return the elements of an array, or those with indices from ``first`` to ``last``."""
@@ -183,6 +210,10 @@ class Reader:
     def attempts(self, job_id: int) -> list[Attempt]:
         """Return the attempts of a job, first to last."""
         return [rows.attempt_from(row) for row in self._rows("attempts_of", job_id)]
+
+    def slice_memory(self, job_id: int) -> dict[int, int]:
+        """Return attempt number -> the memory of its slices in MiB, of attempts that had some."""
+        return {row["attempt"]: row["mib"] for row in self._rows("slice_memory_of", job_id)}
 
     def history(self, job_id: int) -> list[tuple[float, str, str]]:
         """Return (seconds since 1970, event, detail) of each of a job's events."""

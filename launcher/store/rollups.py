@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from launcher.core.jobs.pruning import by_day, day_of
-from launcher.core.model.accounting import CPU, wait_bucket
 from launcher.core.model.gpu import share_mib
 from launcher.core.model.job import wall_of
+from launcher.core.model.use import CPU, wait_bucket
 from launcher.store.sql import queries
 
 _Q = queries()

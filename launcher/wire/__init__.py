@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from launcher.spec.job_spec import SignalBefore as SignalBefore
     from launcher.spec.job_spec import Ulimit as Ulimit
     from launcher.wire.audit import AuditView as AuditView
+    from launcher.wire.detail import AdviceView as AdviceView
     from launcher.wire.detail import AttemptView as AttemptView
     from launcher.wire.detail import BlockerView as BlockerView
     from launcher.wire.detail import DockerCommand as DockerCommand
@@ -115,7 +116,7 @@ _HOMES = {
     "wire.jobs": "RegistryAuth SubmitRequest",
     "wire.shown": "ArrayView JobView QueueHead ref_of",
     "wire.detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView "
-    "LimitsView JobDetail DockerCommand TerminalView",
+    "LimitsView JobDetail DockerCommand TerminalView AdviceView",
     "wire.layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest "
     "PlaceView LayoutPlan LayoutChange DrainRequest RestoreRequest SavedGpu SavedLayout "
     "SaveRequest",

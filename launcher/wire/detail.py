@@ -61,7 +61,12 @@ class BlockerView:
 @dataclass(frozen=True, kw_only=True)
 class AttemptView:
     """One try at running a job. ``output_gaps``: in how many places its log says something is
-    missing or cut; None where that was not looked at."""
+    missing or cut; None where that was not looked at.
+
+    The last seven say what it used, while it runs so far; None where that is unknown. Host memory
+    is with the page cache, as the memory limit counts it. ``gpu_memory_mib`` is what its slices
+    have.
+    """
 
     attempt: int
     slices: list[str]
@@ -74,6 +79,13 @@ class AttemptView:
     oom: bool
     cause: str | None
     output_gaps: int | None = None
+    memory_peak_bytes: int | None = None
+    cpu_seconds: float | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    gpu_memory_peak_mib: int | None = None
+    gpu_activity_percent: float | None = None
+    gpu_memory_mib: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +120,35 @@ class TerminalView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdviceView:
+    """What the jobs of one user and name could request instead; what is unknown is None.
+
+    ``kind`` is ``smaller-slice`` (``suggested_profile`` would do), ``idle-gpu`` (none of them used
+    its slices) or ``shorter-limit`` (``suggested_time_limit`` would do). ``jobs`` is how many ended
+    jobs show it. The peak of GPU memory, the activity and the longest run are the highest values of
+    these; ``profile``, ``gpu_memory_mib`` and ``time_limit`` are what the last of them had.
+    """
+
+    user: str
+    name: str
+    kind: str
+    jobs: int
+    profile: str | None = None
+    gpu_memory_mib: int | None = None
+    gpu_memory_peak_mib: int | None = None
+    gpu_activity_percent: float | None = None
+    longest_seconds: float | None = None
+    time_limit: float | None = None
+    suggested_profile: str | None = None
+    suggested_time_limit: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobDetail:
     """What ``show`` prints: the job, its whole spec, its attempts, its history, its blockers.
 
     Values of environment variables are the owner's alone to see. ``policy_version`` is that of the
-    policy under which it was queued, None where nobody knows.
+    policy under which it was queued, None where nobody knows. ``advice`` is on an ended job.
     """
 
     job: JobView
@@ -125,6 +161,7 @@ class JobDetail:
     limits: LimitsView | None = None
     policy_version: int | None = None
     terminal: TerminalView | None = None
+    advice: list[AdviceView] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

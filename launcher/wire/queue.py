@@ -87,7 +87,8 @@ class Why:
     ``earliest_start`` is when enough slices could be free if nobody were in front;
     ``estimated_start`` is when it starts if every job takes its whole time limit; None where that
     cannot be told, and ``estimate`` says how it was told, or why not. ``array`` counts the elements
-    where several were meant.
+    where several were meant. ``gpu_memory_auto_mib`` is the slice memory that was chosen from what
+    earlier jobs used; None where the request names it.
     """
 
     job: JobView
@@ -99,6 +100,7 @@ class Why:
     estimated_start: str | None
     estimate: str
     array: ArrayView | None = None
+    gpu_memory_auto_mib: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -234,3 +234,19 @@ def test_what_a_crash_left_of_jobs_that_are_over_is_removed_at_the_next_start(
         process.kill()
     used.rmdir()
     assert int(queued(launch, "--", "true")) > 999, "no id is used again"
+
+
+def test_what_it_used_is_shown_while_it_runs_and_afterwards(launch: Shell, go: Path) -> None:
+    script = f"i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; read x < {go}"
+    number = queued(launch, "--", "sh", "-c", script)
+
+    def seconds() -> float:
+        (attempt,) = launch("show", number, "-o", "json").ok().json["attempts"]
+        return float(attempt["cpu_seconds"] or 0)
+
+    wait_until(lambda: seconds() > 0)
+    before = seconds()
+    go.write_text("go\n")
+    assert launch("wait", number).code == 0
+    assert seconds() >= before
+    assert re.search(r"^attempt 1: .*CPU [0-9.]+ s", launch("show", number).ok().text, re.MULTILINE)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pynvml
@@ -19,9 +21,14 @@ from launcher.core.model.gpu import Inventory, Placement
 from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
 from launcher.gpu import Carver, Events, GpuReader, carve
+from launcher.gpu.activity import LEAST_SECONDS
 from launcher.gpu.calls import asking
 from tests.support.machines import build_directory  # noqa: F401
 from tests.support.nvmlcalls import called, symbol
+from tests.support.wait import wait_until
+
+HOPPER = 9
+"""NVML_DEVICE_ARCH_HOPPER."""
 
 CODES = sorted(
     value
@@ -82,6 +89,29 @@ def _mode(cell: Cell) -> Any:
         cell.machine.set_reset_works(cell.plain, works=True)
 
 
+def _activity(cell: Cell) -> Any:
+    """Compare samples of a slice and of a whole GPU, as if the boards were Hoppers."""
+    whole = cell.truth.slices[-1]
+    with cell.machine.locked() as state:
+        ampere = state.gpus[0].architecture
+        state.gpus[0].architecture = state.gpus[1].architecture = HOPPER
+    try:
+        first = [cell.reader.activity(each) for each in (cell.slice, whole)]
+        assert first == [None, None], "one sample tells nothing"
+        wait_until(partial(_has_passed, time.monotonic() + LEAST_SECONDS))
+        result = [cell.reader.activity(each) for each in (cell.slice, whole)]
+        cell.reader.close()
+        cell.reader.activity(cell.slice)
+        return result
+    finally:
+        with cell.machine.locked() as state:
+            state.gpus[0].architecture = state.gpus[1].architecture = ampere
+
+
+def _has_passed(moment: float) -> bool:
+    return time.monotonic() > moment
+
+
 def _wait(cell: Cell) -> Any:
     cell.events.wait(0.0)
     cell.machine.xid(cell.gpu, 79)
@@ -105,6 +135,7 @@ OPS: dict[str, Callable[[Cell], Any]] = {
     "processes": lambda cell: cell.reader.processes(cell.slice.uuid),
     "memory_used": lambda cell: cell.reader.memory_used(cell.slice.uuid),
     "older processes": lambda cell: cell.reader.processes(cell.slice.uuid),
+    "activity": _activity,
     "verify": lambda cell: cell.reader.verify(cell.slice),
     "verify whole": lambda cell: cell.reader.verify(cell.truth.slices[-1]),
     "driver_version": lambda cell: cell.reader.driver_version(),
@@ -212,6 +243,9 @@ def untrue(cell: Cell, op: str, name: str, code: int, result: Any) -> str | None
         seen = {p.pid for p in result}
         missing = set(PIDS.values()) - seen - {hidden}
         return f"the processes {missing} are overlooked" if missing else None
+    if op == "activity":
+        wrong = [each for each in result if each is not None and each.percent]
+        return f"the activity is {wrong}" if wrong else None
     if op.startswith("verify") and result is not None:
         return None if gone else f"it says that {result}"
     return None

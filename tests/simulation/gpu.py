@@ -54,6 +54,9 @@ class FakeGpu:
         self._answers()
         return 0 if uuid in self.slices else None
 
+    def activity(self, slice_: Slice, patience: float | None = None) -> None:
+        self._answers()
+
     def verify(self, expected: Slice) -> str | None:
         self._answers()
         seen = self.slices.get(expected.uuid)

@@ -21,7 +21,10 @@ _SLICES_AND_QUEUE = (
     click.option("--profile", type=params.ANY_PROFILE, help="The slice's profile: 1g.6gb."),
     click.option("--count", type=params.COUNT, metavar="N", help="How many such slices (1)."),
     click.option(
-        "--gpu-memory", type=params.TEXT, metavar="SIZE", help="The smallest slice with: 10g."
+        "--gpu-memory",
+        type=params.TEXT,
+        metavar="SIZE",
+        help="The smallest slice with: 10g; auto: as earlier jobs.",
     ),
     click.option(
         "--gpus", type=params.SPEC, metavar="SPEC", help="All in one: 1g.6gb:2, full, none, …"

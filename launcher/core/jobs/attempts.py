@@ -131,7 +131,7 @@ def ended(world: World, event: ev.AttemptEnded, now: ev.Now) -> list[Action]:
         return []
     attempt = world.attempts[job.id]
     attempt.exit_code, attempt.oom = event.exit_code, event.oom
-    attempt.ended_at = event.ended_at
+    attempt.ended_at, attempt.measured = event.ended_at, event.measured
     attempt.started_at = event.started_at or attempt.started_at
     job.exit_code, job.ended_at = event.exit_code, event.ended_at
     job.started_at = event.started_at or job.started_at
@@ -159,7 +159,7 @@ def lost(world: World, event: ev.AttemptLost, now: ev.Now) -> list[Action]:
     if job is None:
         return []
     attempt = world.attempts[job.id]
-    attempt.cause = event.message
+    attempt.cause, attempt.measured = event.message, event.measured
     attempt.container_id = attempt.container_id or event.container_id
     if job.state is State.STARTING:  # it may have started in this boot, whenever it was granted
         attempt.boot = world.boot

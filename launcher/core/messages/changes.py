@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from launcher.core.messages.published import PublishedEvent
-from launcher.core.model.accounting import Profiles
 from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.job import Job, Owner
 from launcher.core.model.layout_change import LayoutOp
@@ -13,7 +12,7 @@ from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.own_image import OwnImage, PulledImage
 from launcher.core.model.packing import Place
 from launcher.core.model.reservation import Reservation
-from launcher.core.model.use import Use
+from launcher.core.model.use import Profiles, Use
 
 
 @dataclass(frozen=True, slots=True)

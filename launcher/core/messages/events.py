@@ -35,6 +35,7 @@ from launcher.core.messages.requests import Submitted as Submitted
 from launcher.core.messages.requests import UnreserveAsked as UnreserveAsked
 from launcher.core.model.gpu import Inventory, Xid
 from launcher.core.model.job import ImageKey
+from launcher.core.model.measurement import UNMEASURED, Measurement
 from launcher.core.model.own_image import OwnImage
 
 
@@ -226,6 +227,7 @@ class AttemptEnded:
     ended_at: str | None
     idle: tuple[str, ...] = ()
     message: str | None = None
+    measured: Measurement = UNMEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +245,7 @@ class AttemptLost:
     started_at: str | None = None
     ended_at: str | None = None
     container_id: str = ""
+    measured: Measurement = UNMEASURED
 
 
 @dataclass(frozen=True, slots=True)

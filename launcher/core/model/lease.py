@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from launcher.core.model.gpu import Placement, Slice
+from launcher.core.model.measurement import UNMEASURED, Measurement
 
 
 @dataclass(slots=True)
@@ -48,3 +49,4 @@ class Attempt:
     oom: bool = False
     cause: str | None = None
     boot: str | None = None
+    measured: Measurement = UNMEASURED

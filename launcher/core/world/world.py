@@ -11,7 +11,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
-from launcher.core.model.accounting import RecordedCapacity
 from launcher.core.model.arrays import Array
 from launcher.core.model.gpu import Gpu, Instance
 from launcher.core.model.job import After, ImageKey, Job, Outcome, State, wall_of
@@ -21,7 +20,7 @@ from launcher.core.model.own_image import OwnImage, PulledImage
 from launcher.core.model.packing import Place
 from launcher.core.model.reservation import Reservation
 from launcher.core.model.slice_state import ImageState, SliceState
-from launcher.core.model.use import Use, charged, weight
+from launcher.core.model.use import RecordedCapacity, Use, charged, weight
 from launcher.core.policy.settings import Settings
 from launcher.core.world.namesakes import Namesakes
 from launcher.core.world.pending_queue import Aside, Lane, PendingQueue, lane_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from launcher import wire
 from launcher.core.jobs.pruning import seconds_of_day
-from launcher.core.model.accounting import Capacity, UsageSum, integral, percentile
+from launcher.core.model.use import Capacity, UsageSum, integral, percentile
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.query_params import number, text
 from launcher.daemon.api.route import get

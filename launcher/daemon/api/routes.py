@@ -14,6 +14,7 @@ from launcher.core.model.job import Job
 from launcher.daemon import doctor
 from launcher.daemon.api import (
     accounting_routes,
+    advice_routes,
     disk_routes,
     docker_routes,
     event_routes,
@@ -157,6 +158,7 @@ RESERVATION, RESERVATIONS = wire.ReservationView, list[wire.ReservationView]
 
 ROUTES: tuple[Route, ...] = (
     *accounting_routes.ROUTES,
+    *advice_routes.ROUTES,
     *disk_routes.ROUTES,
     *docker_routes.ROUTES,
     *event_routes.ROUTES,

@@ -24,6 +24,7 @@ from launcher.crashpoints import around
 from launcher.daemon.attempts.follower import Follower
 from launcher.daemon.attempts.host_jobs import HostJobs
 from launcher.daemon.attempts.image_actions import ImageActions
+from launcher.daemon.attempts.measuring import Measuring
 from launcher.daemon.attempts.start_journal import StartJournal
 from launcher.daemon.attempts.starter import Starter
 from launcher.daemon.loop import clock
@@ -89,17 +90,17 @@ class ActionRunners:
         log_directory: Path,
         log_use: LogUsage,
         homes: HomeKeeper,
+        measuring: Measuring,
     ) -> None:
         self.event_loop, self.layouts = event_loop, layouts
-        self._containers, self._logs = containers, logs
+        self._containers, self._logs, self._homes = containers, logs, homes
         self.starter, self._host, self._idle_check = starter, host, idle_check
         self._committer, self._subscriptions, self._journal = committer, subscriptions, journal
-        self._log_directory, self.log_use = log_directory, log_use
-        self._roles, self._homes = roles, homes
+        self._log_directory, self.log_use, self._roles = log_directory, log_use, roles
         self.pools = Pools()
         self._removing: set[str] = set()
         self._one_removal = asyncio.Semaphore(1)  # it costs Docker as much as a start
-        self._starting, self._calm = 0, asyncio.Event()
+        self._starting, self._calm, self._measuring = 0, asyncio.Event(), measuring
         self._specs: OrderedDict[int, JobSpec] = OrderedDict()
         self._tasks: dict[asyncio.Task[None], tuple[act.Action, float]] = {}
         self._followers: dict[tuple[int, int], Follower] = {}
@@ -236,7 +237,7 @@ class ActionRunners:
 
     @property
     def removing(self) -> bool:
-        """Whether a container's log is still being completed, or the container removed."""
+        """Whether a log is still being completed, or a container removed."""
         return bool(self._removing)
 
     def remember(self, specs: Iterable[tuple[int, JobSpec]]) -> None:
@@ -258,9 +259,7 @@ class ActionRunners:
 
     async def _follow(self, action: act.FollowAttempt) -> None:
         follower = Follower(
-            action,
-            self._containers,
-            self._logs,
+            action, self._containers, self._logs,
             post=self.event_loop.post,
             idle=self._idle_check.idle_now,
             grown=self._subscriptions.touch,
@@ -272,8 +271,9 @@ class ActionRunners:
             log_limit=self.log_use.limit(action.job, action.attempt),
             capture=self.starter.capture,
             witness=self.starter.witness,
+            measured=self._measuring.of_container,
             under=self.starter.under.pop(action.container_name, None),
-        )
+        )  # fmt: skip
         self.log_use.resume(action.job, action.attempt)
         self._followers[(action.job, action.attempt)] = follower
         self._subscriptions.owe_log(action.job, action.attempt)

@@ -22,17 +22,22 @@ from launcher.daemon.loop.logging_setup import about_container
 from launcher.daemon.loop.sd_notify import Notifier
 from launcher.engine.containers import Container
 from launcher.host.cgroup import counts_oom_kill
+from launcher.host.cgroup_usage import CGROUPS, NO_USAGE, CgroupUsage, UsageFiles
 from launcher.host.freezing import set_frozen
 from launcher.passed_fds import STORED
 from launcher.procfs import lines, read_text
 
 log = logging.getLogger(__name__)
 
-PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+PROC = Path("/proc")
 _NOT_STARTED = "00010101000000"
 """The start of a container that Docker does not know was started, see ``_start_of``."""
 MEASURE_SECONDS = 1.0
 """The files of a container are in memory until its last process ends, too short to look then."""
+FIRST_SAMPLE_SECONDS, SAMPLE_SECONDS = 0.1, 5.0
+"""The shortest and the longest interval between readings of what a container has used; in between
+it is the container's age. If Docker removes the cgroup before the last reading, the use since then
+is lost."""
 _OOM_FILES = ("memory.events", "memory.oom_control")
 """Files of cgroup v2 and v1; each has a line "oom_kill N"."""
 
@@ -57,12 +62,26 @@ class _Watched:
     start: str
     """Identifies this start of the container."""
     oom_file: Path | None
+    usage_files: UsageFiles
+    usage: CgroupUsage = NO_USAGE
+    """The last reading."""
+    held_at: float = field(default_factory=time.monotonic)
+    read_again_at: float = field(init=False)
     oom: bool = False
     files: int | None = None
     seen: bool = False
     at: float | None = None
     end: Witnessed | None = None
     over: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.read_again_at = self.held_at + FIRST_SAMPLE_SECONDS
+
+    def read_usage(self, now: float) -> None:
+        """Read what it has used, and set the time of the next reading."""
+        self.usage = self.usage.most(self.usage_files.read())
+        age = max(FIRST_SAMPLE_SECONDS, now - self.held_at)
+        self.read_again_at = now + min(SAMPLE_SECONDS, age)
 
 
 class ExitWitness:
@@ -88,12 +107,14 @@ class ExitWitness:
         self._by_fd: dict[int, _Watched] = {}
         self._lock = threading.Lock()
         self._epoll = select.epoll()
+        self._wakes = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll.register(self._wakes, select.EPOLLIN)
         self._started = False
         for stored_name, fd in (stored or {}).items():
             os.set_inheritable(fd, False)
             name, _, start = stored_name.rpartition("_")
             # The end time of a container that has ended by now is unknown.
-            self._hold(_Watched(name, fd, start, None, seen=pidfd.is_over(fd)))
+            self._hold(_Watched(name, fd, start, None, UsageFiles(), seen=pidfd.is_over(fd)))
 
     def watch(self, container: Container) -> None:
         """Hold a running container; no effect if it is held or its init is not visible."""
@@ -103,7 +124,9 @@ class ExitWitness:
         with self._lock:
             held = self._watched.get(container.name)
             if held is not None and held.start == start:
-                held.oom_file = held.oom_file or _oom_file(_cgroups_of(container.pid))
+                if held.oom_file is None:
+                    groups = _cgroups_of(container.pid)
+                    held.oom_file, held.usage_files = _oom_file(groups), _usage_files(groups)
                 return
             try:
                 fd = os.pidfd_open(container.pid)
@@ -116,7 +139,7 @@ class ExitWitness:
                 return
             self._release(held)
             self._forget_stored(held)
-            self._hold(_Watched(container.name, fd, start, _oom_file(groups)))
+            self._hold(_Watched(container.name, fd, start, _oom_file(groups), _usage_files(groups)))
             self._notifier.store(f"{STORED}{container.name}_{start}", fd)
 
     def hold(self, name: str, pid: int) -> None:
@@ -124,7 +147,8 @@ class ExitWitness:
         with self._lock, contextlib.suppress(OSError):
             fd, groups = os.pidfd_open(pid), _cgroups_of(pid)
             self._release(self._watched.get(name))
-            self._hold(_Watched(name, fd, _NOT_STARTED, _oom_file(groups)))
+            files = _oom_file(groups), _usage_files(groups)
+            self._hold(_Watched(name, fd, _NOT_STARTED, *files))
             self._notifier.store(f"{STORED}{name}_{_NOT_STARTED}", fd)
 
     def holds(self, container: Container) -> bool:
@@ -152,6 +176,7 @@ class ExitWitness:
         if not self._started:
             self._started = True
             threading.Thread(target=self._look, name="exit-witness", daemon=True).start()
+        os.eventfd_write(self._wakes, 1)  # its first reading is due soon
 
     def end_of(self, container: Container, seconds: float) -> Witnessed | None:
         """Return the end of a container that Docker reports as stopped, None if not observed.
@@ -171,6 +196,16 @@ class ExitWitness:
             return None
         watched.over.wait(seconds)
         return watched.end
+
+    def usage_of(self, name: str) -> CgroupUsage:
+        """Return what a container has used so far, or had used when it ended."""
+        with self._lock:
+            watched = self._watched.get(name)
+            if watched is None:
+                return NO_USAGE
+            if not watched.seen:
+                watched.read_usage(time.monotonic())
+            return watched.usage
 
     def forget(self, name: str) -> None:
         """Release a container."""
@@ -194,21 +229,46 @@ class ExitWitness:
     def _look(self) -> None:
         due = time.monotonic()
         while True:
-            for fd, events in self._epoll.poll(MEASURE_SECONDS):
+            running = [each for each in list(self._watched.values()) if not each.seen]
+            next_at = min((each.read_again_at for each in running), default=due)
+            wait = min(due, next_at) - time.monotonic()
+            for fd, events in self._epoll.poll(max(0.0, wait)):
+                if fd == self._wakes:
+                    os.eventfd_read(fd)
+                    continue
                 with self._lock:
                     watched = self._by_fd.get(fd)
                     if watched is not None:
                         self._see(watched, events)
-            if time.monotonic() >= due:
-                for watched in list(self._watched.values()):
-                    if watched.oom_file is not None and not watched.seen:
-                        watched.files = _files_in_memory(watched.oom_file.parent) or watched.files
-                due = time.monotonic() + MEASURE_SECONDS
+            now = time.monotonic()
+            for each in running:
+                if now >= each.read_again_at:
+                    self._read_usage(each, now)
+            if now >= due:
+                self._measure(now)
+                due = now + MEASURE_SECONDS
+
+    def _measure(self, now: float) -> None:
+        """Measure the containers' files in memory, and each peak that the kernel does not keep."""
+        for watched in list(self._watched.values()):
+            if watched.seen:
+                continue
+            if watched.oom_file is not None:
+                watched.files = _files_in_memory(watched.oom_file.parent) or watched.files
+            if not watched.usage_files.keeps_peak:
+                self._read_usage(watched, now)
+
+    def _read_usage(self, watched: _Watched, now: float) -> None:
+        with self._lock:
+            if not watched.seen:
+                watched.read_usage(now)
 
     def _see(self, watched: _Watched, events: int) -> None:
         """Record an end: EPOLLIN when the init has ended, EPOLLHUP when it was reaped as well."""
         if not watched.seen:
-            watched.seen, watched.at = True, time.time()
+            watched.at = time.time()
+            watched.usage = watched.usage.most(watched.usage_files.read())  # Docker removes it soon
+            watched.seen = True
             watched.oom = watched.oom_file is not None and counts_oom_kill(watched.oom_file)
         if events & select.EPOLLIN:
             self._epoll.modify(watched.pidfd, 0)
@@ -244,6 +304,10 @@ def _cgroups_of(pid: int) -> str:
         return read_text(PROC / str(pid) / "cgroup")
     except OSError:
         return ""
+
+
+def _usage_files(groups: str) -> UsageFiles:
+    return UsageFiles.of_process(lines(groups), CGROUPS)
 
 
 def _oom_file(groups: str) -> Path | None:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from launcher.core.messages.actions import FollowAttempt
 from launcher.core.messages.events import AttemptEnded, AttemptLost, Event
+from launcher.core.model.measurement import Measurement
 from launcher.daemon.attempts import exit_trust
 from launcher.daemon.attempts.exit_witness import ExitWitness, Witnessed
 from launcher.daemon.attempts.start_journal import StartJournal, life_of
@@ -61,9 +62,11 @@ class Follower:
         log_limit: Limit,
         capture: Capture,
         witness: ExitWitness,
+        measured: Callable[[FollowAttempt], Measurement],
         under: DockerdIdentity | None = None,
     ) -> None:
-        """``under``: the dockerd that was asked to start it, if known."""
+        """``measured`` returns what it used; ``under``: the dockerd that was asked to start it, if
+        known."""
         self._action = action
         self._containers, self._logs = containers, logs
         self._post, self._idle, self._grown = post, idle, grown
@@ -71,7 +74,7 @@ class Follower:
         self._log_written = log_written
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
-        self._capture, self._witness = capture, witness
+        self._capture, self._witness, self._measured = capture, witness, measured
         self._seen = under
         self._journal = journal
         self._missed: float | None = None
@@ -178,10 +181,10 @@ class Follower:
         seen = self._witness.end_of(container, WITNESS_SECONDS)
         if seen is not None:
             container = self._as_witnessed(container, seen)
-        times = container.started_at, container.finished_at
+        times, measured = (container.started_at, container.finished_at), self._measured(a)
         event: Event
         if (why := self._why_not_believed(container, seen)) is not None:
-            event = AttemptLost(a.job, a.attempt, why, idle, *times)
+            event = AttemptLost(a.job, a.attempt, why, idle, *times, measured=measured)
         else:
             event = AttemptEnded(
                 a.job,
@@ -191,6 +194,7 @@ class Follower:
                 *times,
                 idle,
                 container.error or _of_memory(container, seen),
+                measured,
             )
         self._post(event)
 
@@ -216,12 +220,14 @@ class Follower:
         a = self._action
         idle = self._idle(a.slices, "")
         seen = self._witness.end_of_removed(a.container_name, WITNESS_SECONDS)
+        measured = self._measured(a)
         if seen is None or seen.exit_code is None or seen.exit_code in exit_trust.KILLED:
             message = f"the container {a.container_name} was removed"
-            self._post(AttemptLost(a.job, a.attempt, message, idle))
+            self._post(AttemptLost(a.job, a.attempt, message, idle, measured=measured))
         else:
             at = clock.rfc3339(clock.now().wall if seen.at is None else seen.at)
-            self._post(AttemptEnded(a.job, a.attempt, seen.exit_code, seen.oom, None, at, idle))
+            end = (seen.exit_code, seen.oom, None, at, idle)
+            self._post(AttemptEnded(a.job, a.attempt, *end, measured=measured))
 
     def _write_log(self) -> None:
         a = self._action

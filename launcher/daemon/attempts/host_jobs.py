@@ -25,6 +25,7 @@ from launcher.core.model.gpu import Slice
 from launcher.core.policy.policy import PolicyInput
 from launcher.daemon.attempts.background_start import spawned
 from launcher.daemon.attempts.foreground_turns import ForegroundTurn, ForegroundTurns
+from launcher.daemon.attempts.measuring import Measuring
 from launcher.daemon.attempts.start_errors import NotStarted, must_be_wanted
 from launcher.daemon.loop import clock
 from launcher.daemon.machine.idle_check import Engine, IdleCheck
@@ -35,6 +36,7 @@ from launcher.engine.spec import own_variables
 from launcher.errors import InternalError
 from launcher.host import starting
 from launcher.host.cgroup import CgroupLimits, unified_root
+from launcher.host.cgroup_usage import NO_USAGE
 from launcher.host.client import Expectation, HostHelper, HostRefused, HostUnavailable, ProcessTree
 from launcher.host.freezing import set_frozen
 from launcher.pidfd import exit_code
@@ -120,12 +122,14 @@ class HostJobs:
         output: HostOutput,
         check_slices: Callable[[tuple[Slice, ...]], None],
         watched: Callable[[int], bool],
+        measuring: Measuring,
     ) -> None:
         """``check_slices`` raises ``NotStarted`` for slices that are not free; ``watched`` returns
         whether a job is followed."""
         self._helper, self._join_path, self._output = machine.helper, machine.join_path, output
         self._idle_check, self._turns = idle_check(Trees(machine.helper)), turns
         self._check_slices, self._watched = check_slices, watched
+        self._measuring = measuring
 
     def start(
         self,
@@ -220,12 +224,14 @@ class HostJobs:
             clock.sleep(LOOK_AGAIN_SECONDS)
         self._output.over(action)
         idle = self._idle_check.idle_now(action.slices, name)
+        usage = NO_USAGE if tree is None else tree.usage
+        measured = self._measuring.of_usage(action.job, action.attempt, usage)
         if tree is None or tree.status is None or tree.ended_ns is None:
             why = "its exit status is unknown: the process that waited for it was killed"
-            return AttemptLost(action.job, action.attempt, why, idle)
+            return AttemptLost(action.job, action.attempt, why, idle, measured=measured)
         times = clock.rfc3339(tree.started_ns / NANO), clock.rfc3339(tree.ended_ns / NANO)
-        code = exit_code(tree.status)
-        return AttemptEnded(action.job, action.attempt, code, tree.oom, *times, idle)
+        end = (exit_code(tree.status), tree.oom, *times, idle)
+        return AttemptEnded(action.job, action.attempt, *end, measured=measured)
 
     def perform(self, action: act.OfAttempt, post: Callable[..., None]) -> None:
         """Carry out an action other than a start; following blocks until the end. Repeatable.

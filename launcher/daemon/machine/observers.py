@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,6 @@ from launcher.daemon.machine.gpu_claims import GpuClaims
 from launcher.daemon.machine.idle_check import IdleCheck
 from launcher.daemon.machine.image_owners import UnusedImages
 from launcher.daemon.machine.job_network import keep_network
-from launcher.daemon.machine.slice_samples import SliceSampler
 from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.errors import (
@@ -67,9 +66,8 @@ class Observers:
     committer: Committer
     dispatch: Callable[[Action], None]
     store: str
-    sampler: SliceSampler
-    sampled: Callable[[], None]
-    """Reports that samples of slices changed."""
+    sample: Callable[[list[str]], Awaitable[None]]
+    """Samples the use of slices, by their UUIDs."""
     allowed: ForeignAllowlist = NOBODY
     _orphans: dict[str, float] = field(default_factory=dict)
     _idle: dict[str, int] = field(default_factory=dict)
@@ -132,9 +130,7 @@ class Observers:
         """Report the GPUs, then sample the use of their slices: no decision waits for that."""
         event = await self.look_at_gpus()
         if isinstance(event, ev.InventoryRead):
-            uuids = [each.uuid for each in event.inventory.slices]
-            if await in_thread("samples", lambda: self.sampler.sample(uuids)):
-                self.sampled()
+            await self.sample([each.uuid for each in event.inventory.slices])
 
     async def look_at_gpus(self) -> ev.InventoryRead | ev.InventoryFailed:
         """Read NVML and the foreign use of slices; report both and return the report."""

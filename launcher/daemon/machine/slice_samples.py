@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from launcher.core.model.gpu import Slice
 from launcher.errors import GpuFault, GpuUnavailable
-from launcher.gpu import GpuProcess, GpuReader
+from launcher.gpu import Activity, GpuProcess, GpuReader
 
 T = TypeVar("T")
 
@@ -58,6 +60,13 @@ class SliceSampler:
         before = self._samples
         self._samples = {uuid: self._sample(uuid, until) for uuid in uuids}
         return before != self._samples
+
+    def activity(self, slices: Iterable[Slice]) -> dict[str, Activity]:
+        """Return the activity of slices since the last call, by UUID, where it is known. Blocks."""
+        until = time.monotonic() + self._budget_s
+        read = self._gpu.activity
+        values = ((s.uuid, _value(partial(read, s), until)) for s in slices)
+        return {uuid: activity for uuid, activity in values if activity is not None}
 
     def _sample(self, uuid: str, until: float) -> SliceSample:
         memory = _value(lambda left: self._gpu.memory_used(uuid, left), until)

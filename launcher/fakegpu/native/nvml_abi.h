@@ -45,6 +45,11 @@ typedef enum {
 #define NVML_FI_DEV_IS_MIG_MODE_INDEPENDENT_MIG_QUERY_CAPABLE 199u
 #define NVML_VALUE_TYPE_UNSIGNED_INT 1u
 
+#define NVML_DEVICE_ARCH_HOPPER 9u
+#define NVML_GPM_METRIC_GRAPHICS_UTIL 1u
+/* Drivers differ in it; the program's own struct is as large as its library says. */
+#define NVML_GPM_METRIC_MAX 477u
+
 /* A version field is the size of the struct with the version in the top byte. */
 #define NVML_STRUCT_VERSION(type, version) ((unsigned)sizeof(type) | ((unsigned)(version) << 24))
 
@@ -52,6 +57,7 @@ typedef struct nvmlDevice_st *nvmlDevice_t;
 typedef struct nvmlGpuInstance_st *nvmlGpuInstance_t;
 typedef struct nvmlComputeInstance_st *nvmlComputeInstance_t;
 typedef struct nvmlEventSet_st *nvmlEventSet_t;
+typedef struct nvmlGpmSample_st *nvmlGpmSample_t;
 
 typedef struct {
     char busIdLegacy[16];
@@ -152,5 +158,24 @@ typedef struct {
     unsigned valueType, nvmlReturn;
     nvmlValue_t value;
 } nvmlFieldValue_t;
+
+typedef struct {
+    unsigned version, isSupportedDevice;
+} nvmlGpmSupport_t;
+
+typedef struct {
+    unsigned metricId;
+    nvmlReturn_t nvmlReturn;
+    double value;
+    struct {
+        char *shortName, *longName, *unit;
+    } metricInfo;
+} nvmlGpmMetric_t;
+
+typedef struct {
+    unsigned version, numMetrics;
+    nvmlGpmSample_t sample1, sample2;
+    nvmlGpmMetric_t metrics[NVML_GPM_METRIC_MAX];
+} nvmlGpmMetricsGet_t;
 
 #endif

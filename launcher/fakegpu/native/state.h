@@ -76,7 +76,7 @@ typedef struct {
     uint64_t memory_bytes;
     uint32_t used, pid, gpu, gi, ci, kind;
     uint32_t while_alive;   /* removed when the real process of that pid ends */
-    uint32_t reserved;
+    uint32_t activity;      /* of its GPU instance, in percent */
     char name[64];
 } Process;
 

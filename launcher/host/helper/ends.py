@@ -63,6 +63,7 @@ class Ends:
         if self._operations.is_busy(job.name):
             self._see_later(job)
             return
+        job.measure()
         job.empty_since = job.empty_since or time.monotonic()
         for fd in (job.events, job.memory):
             self._poll.remove(fd)  # a removed cgroup would raise events endlessly
@@ -100,6 +101,7 @@ class Ends:
 
     def _main_ended(self, job: HostJob, events: int) -> None:
         """EPOLLIN: the main process has ended; EPOLLHUP: reaped, its status is final."""
+        job.measure()  # systemd removes the cgroup once it is empty
         if job.see_main() or events & select.EPOLLHUP:
             self._let_go_of_main(job)
         else:

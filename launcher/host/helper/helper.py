@@ -29,6 +29,9 @@ from launcher.host.helper.starts import Starts
 from launcher.host.places import Places
 
 IDLE_SECONDS = 5.0
+MEASURE_SECONDS = 5.0
+"""The interval between readings of what jobs have used: so much is lost at most where systemd has
+removed a cgroup before the last reading."""
 
 
 class Helper:
@@ -59,13 +62,19 @@ class Helper:
 
     def serve(self) -> None:
         """Serve until no job runs and no daemon is connected for ``idle_seconds``."""
+        due = time.monotonic()
         while not self._is_idle():
             self._poll.once(1.0)
             self._connections.drop_overdue()
             self._starts.clear()
+            is_due = time.monotonic() >= due
             for job in list(self._jobs.values()):
                 if job.ended_ns is None:
                     self._ends.see(job)
+                if is_due:
+                    job.measure()
+            if is_due:
+                due = time.monotonic() + MEASURE_SECONDS
 
     def _is_idle(self) -> bool:
         is_running = any(job.ended_ns is None for job in self._jobs.values())
@@ -176,6 +185,7 @@ class Helper:
         job = self._jobs.get(name)
         if job is None:
             return {"name": name, "populated": self._cgroup(name).is_populated()}
+        job.measure()
         return {**job.as_reply(), "populated": job.cgroup.is_populated()}
 
     def _signal(self, name: str, number: int, *, tree: bool) -> Message:

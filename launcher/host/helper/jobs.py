@@ -6,12 +6,13 @@ import contextlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from launcher import pidfd
 from launcher.host.cgroup import Cgroup
+from launcher.host.cgroup_usage import NO_USAGE, CgroupUsage, UsageFiles
 
 MOST_JOBS = 4096
 _STORE = re.compile(r"[a-z0-9]{1,16}")
@@ -61,6 +62,8 @@ class HostJob:
     status: int | None = None
     ended_ns: int | None = None
     oom: bool = False
+    usage: CgroupUsage = NO_USAGE
+    """The totals of its cgroup when it was last measured."""
     pidfd: int = -1
     events: int = -1
     output: tuple[int, ...] = ()
@@ -81,6 +84,11 @@ class HostJob:
                 self.status = pidfd.exit_status(self.pidfd)
         return self.status is not None
 
+    def measure(self) -> None:
+        """Record what its processes have used until now, unless it has ended."""
+        if self.ended_ns is None:
+            self.usage = self.usage.most(UsageFiles.of_folder(self.cgroup.path).read())
+
     def as_reply(self) -> dict[str, Any]:
         """Return the job as the daemon receives it."""
         return {k: v for k, v in self.as_json().items() if k not in ("token", "cgroup")}
@@ -98,6 +106,7 @@ class HostJob:
             "status": self.status,
             "ended_ns": self.ended_ns,
             "oom": self.oom,
+            "usage": asdict(self.usage),
         }
 
 
@@ -129,7 +138,9 @@ class Records:
 
     def _job(self, record: dict[str, Any]) -> HostJob:
         name = checked(record.pop("name"))
-        job = HostJob(name, cgroup=Cgroup(Path(record.pop("cgroup"))), **record)
+        usage = CgroupUsage(**record.pop("usage", {}))
+        cgroup = Cgroup(Path(record.pop("cgroup")))
+        job = HostJob(name, cgroup=cgroup, usage=usage, **record)
         if job.pid and job.status is None and job.ended_ns is None:
             with contextlib.suppress(ProcessLookupError):
                 job.pidfd = os.pidfd_open(job.pid)

@@ -140,6 +140,7 @@ def _common(name: str, limits: CgroupLimits) -> list[Property]:
         ("Description", ("s", f"launcher: host job {name}")),
         ("Slice", ("s", SLICE)),
         ("TasksMax", ("t", _UNLIMITED)),  # the default is 15 % of the system's limit
+        *((f"{what}Accounting", ("b", True)) for what in ("CPU", "Memory", "IO")),
     ]
     if limits.memory is not None:
         properties += [("MemoryMax", ("t", limits.memory)), ("MemorySwapMax", ("t", 0))]

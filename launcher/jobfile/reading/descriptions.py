@@ -71,7 +71,7 @@ DESCRIBED: dict[str, dict[str, Any]] = {
         words="the image's",
     ),
     "gpus": key(
-        "What it needs: 1g.6gb, 1g.6gb:2, 10g, full, all, none, MIG-<uuid>.",
+        "What it needs: 1g.6gb, 1g.6gb:2, 10g, auto, full, all, none, MIG-<uuid>.",
         {
             "oneOf": [
                 TEXT,
@@ -82,6 +82,7 @@ DESCRIBED: dict[str, dict[str, Any]] = {
         "1g.6gb",
         {"profile": "1g.6gb", "count": 2},
         {"memory": "10g", "capabilities": ["video"]},
+        {"memory": "auto"},
         {"driver": "nvidia", "options": {"profile": "1g.6gb"}},
         {"options": {"memory": "10g"}},
         {"device_ids": [UUID]},

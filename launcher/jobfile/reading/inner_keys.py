@@ -59,7 +59,11 @@ def mapping(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[
 
 
 _PROFILE = key("The slices' profile; `full` is a whole GPU.", TEXT, words=NOTHING)
-_MEMORY = key("The smallest slice with this memory.", TEXT, words=NOTHING)
+_MEMORY = key(
+    "The smallest slice with this memory; auto: what earlier jobs of this name used, and a margin.",
+    TEXT,
+    words=NOTHING,
+)
 _CAPABILITIES = {
     "type": "array",
     "items": {"enum": ["gpu", "all", *get_args(GpuCapability)]},

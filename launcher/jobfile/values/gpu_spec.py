@@ -2,8 +2,8 @@
 
 ``1g.6gb``, ``1g.6gb:2``, ``full``, ``full:2``, ``all``, ``none``, ``MIG-<uuid>``, ``GPU-<uuid>``
 (several with commas), ``10g`` or ``10gb`` (the number in a profile's name), ``10GiB`` or
-``10240MiB`` (NVML's figure), and Docker's ``device=MIG-<uuid>``. Raises ``ValueError`` with a
-message for people.
+``10240MiB`` (NVML's figure), ``auto`` (from what earlier jobs used), and Docker's
+``device=MIG-<uuid>``. Raises ``ValueError`` with a message for people.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ PROFILE = re.compile(r"(?:\d{1,2}c\.)?\d{1,2}g\.\d{1,4}gb(?:[+-][a-z0-9.]{1,16})
 UUID = re.compile(r"(?:MIG|GPU)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _MEMORY = re.compile(r"(\d{1,7})\s*(gb?|gib|mib)", re.ASCII)
 _PREFIX = re.compile(r"(?:mig|gpu)-", re.ASCII)
+AUTO = "auto"
+"""The memory size that the daemon chooses."""
 _INDEX = re.compile(r"\d+(?::\d+)?", re.ASCII)
-_HOW = "write a profile (1g.6gb), a memory size (10g), full, all, none or a MIG- or GPU- UUID"
+_HOW = "write a profile (1g.6gb), a memory size (10g), auto, full, all, none or a MIG- or GPU- UUID"
 
 
 def parse_spec(text: str) -> GpuRequest:
@@ -52,7 +54,7 @@ def _request(word: str) -> GpuRequest:
         raise ValueError(f"'{word}' is not a valid GPU request: '{head}' takes no count")
     if PROFILE.fullmatch(head):
         return GpuRequest(kind="profile", profile=head, count=count)
-    if _MEMORY.fullmatch(head):
+    if head == AUTO or _MEMORY.fullmatch(head):
         return parse_memory(head, count=count)
     raise ValueError(_explain(word))
 
@@ -68,12 +70,19 @@ def parse_profile(text: str, *, count: int = 1) -> GpuRequest:
 
 
 def parse_memory(text: str, *, count: int = 1) -> GpuRequest:
-    """Return a request for ``count`` slices of at least this much memory."""
+    """Return a request for ``count`` slices of at least this much memory.
+
+    ``auto`` is as much as earlier jobs of the same name used, for one slice.
+    """
+    if text.strip().lower() == AUTO:
+        if count != 1:
+            raise ValueError("auto is for one slice: write a size such as 10g for several")
+        return GpuRequest(kind="memory", memory_auto=True)
     match = _MEMORY.fullmatch(text.strip().lower())
     if not match or int(match.group(1)) == 0:
         raise ValueError(
             f"'{text[:32]}' is not a valid GPU memory size: "
-            "write 10g (as in a profile's name) or 10240MiB"
+            "write 10g (as in a profile's name), 10240MiB or auto"
         )
     number, unit = int(match.group(1)), match.group(2)
     if unit in ("g", "gb"):
@@ -124,6 +133,8 @@ def describe(request: GpuRequest) -> str:
         return ",".join(request.uuids)
     if request.kind in ("none", "all"):
         return request.kind
+    if request.is_open:
+        return AUTO
     if request.kind == "memory":
         size = f"{request.memory_gb}g" if request.memory_gb else f"{request.memory_mib}MiB"
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from launcher.core.messages.changes import Drain
@@ -13,6 +13,7 @@ from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.gpu import Placement, Slice
 from launcher.core.model.job import Outcome, Owner
 from launcher.core.model.lease import Attempt, Lease
+from launcher.core.model.measurement import Measurement, PastRun
 from launcher.core.model.reservation import Reservation
 from launcher.core.model.use import Use
 
@@ -47,6 +48,9 @@ _ATTEMPT = (
 )
 
 
+_MEASURED = tuple(field.name for field in fields(Measurement))
+
+
 def values_from(params: str | None, job_id: int) -> dict[str, str]:
     """Return the values of an element in its matrix; raises ``ValueError`` for anything else."""
     values = json.loads(params) if params else {}
@@ -63,13 +67,16 @@ def keys_from(keys: str | None) -> tuple[str, ...]:
 def attempt_row(attempt: Attempt) -> Row:
     """Return an attempt's columns."""
     row: Row = {name: getattr(attempt, name) for name in _ATTEMPT}
+    row |= {name: getattr(attempt.measured, name) for name in _MEASURED}
     return row | {"slices": json.dumps(attempt.slices), "oom": int(attempt.oom)}
 
 
 def attempt_from(row: sqlite3.Row) -> Attempt:
     """Return the attempt of a row."""
     plain = {name: row[name] for name in _ATTEMPT}
-    return Attempt(**plain, slices=tuple(json.loads(row["slices"])), oom=bool(row["oom"]))
+    measured = Measurement(*(row[name] for name in _MEASURED))
+    slices = tuple(json.loads(row["slices"]))
+    return Attempt(**plain, slices=slices, oom=bool(row["oom"]), measured=measured)
 
 
 _SLICE = ("gpu_uuid", "gpu_index", "profile", "profile_id", "memory_mib", "gi", "ci")
@@ -104,6 +111,12 @@ def lease_from(row: sqlite3.Row) -> Lease:
         row["released_at"],
         row["quarantine"],
     )
+
+
+def past_run_from(row: sqlite3.Row) -> PastRun:
+    """Return the run of a row."""
+    plain = {field.name: row[field.name] for field in fields(PastRun)}
+    return PastRun(**plain | {"outcome": Outcome(row["outcome"])})
 
 
 def drain_row(drain: Drain) -> tuple[Any, ...]:

@@ -7,8 +7,9 @@ the rows of jobs. What cannot be understood is counted and left out.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -28,12 +29,14 @@ TABLES = (
 )  # fmt: skip
 SINCE = {
     "audit": 7, "private_images": 8, "public_images": 11, "pulls": 11, "pruned": 15,
-    "own_images": 17, "usage": 19, "capacity": 19, "events": 19, "pulled_images": 19,
+    "own_images": 17, "usage": 20, "capacity": 20, "events": 20, "pulled_images": 20,
 }  # fmt: skip
 """The schema that added a table, if a file of an older schema may lack it."""
-FROM_PAGES = {"jobs": 5, "arrays": 2, "attempts": 1, "leases": 0, "history": 0}
+FROM_PAGES: Mapping[str, tuple[int, ...]] = {
+    "jobs": (2, 1, 1, 1), "arrays": (2,), "attempts": (6, 1), "leases": (), "history": (),
+}  # fmt: skip
 """The tables whose rows are searched in the file's pages and recognised by their number of columns;
-migrations appended this many, which older rows lack."""
+migrations appended this many, the last one first, which older rows lack."""
 UNREADABLE = (sqlite3.Error, UnicodeError)
 HIGHEST_ID = 1 << 53
 LATEST = 1e11
@@ -143,7 +146,7 @@ class Salvage:
         shapes = {
             (keys[table] == 1, len(columns[table]) - lacking): table
             for table, appended in FROM_PAGES.items()
-            for lacking in range(appended + 1)
+            for lacking in itertools.accumulate(appended, initial=0)
         }
         best: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         wal = self._source.with_name(f"{self._source.name}-wal")

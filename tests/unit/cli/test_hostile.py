@@ -51,6 +51,7 @@ VERBS: dict[str, list[list[str]]] = {
     "edit": [["12", "--priority", "3"]],
     "queue": [[]],
     "whatif": [[], ["--layout", "1g.6gb:4"], ["-o", "svg=SVG"]],
+    "advice": [[], ["--user", "me"], ["-o", "json"]],
     "reserve": [
         [], ["x", "--cancel"],
         ["x", "--profile", "1g.6gb", "--user", "root", "--begin", "+1h", "--for", "1h"],

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import pytest
 
 from launcher.core.messages.changes import Changes, HistoryLine
-from launcher.core.model.accounting import integral, percentile
 from launcher.core.model.gpu import Slice
 from launcher.core.model.job import Job, Outcome, Reason, State
 from launcher.core.model.lease import Lease
+from launcher.core.model.use import integral, percentile
 from launcher.spec.gpus import GpuRequest
 from launcher.store import Reader, Store, rollups
 from launcher.store.accounting import BY, Period

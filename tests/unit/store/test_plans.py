@@ -15,6 +15,7 @@ SHORT = (
     "spec", "commands", "commands_of_templates", "attempts_of", "history_of",
     "specs_with_secrets", "templates_with_secrets", "made_of_template", "pruned_before",
     "submitted_from", "elements_after", "usage_of_day", "usage_waits",
+    "past_runs_of_name", "gpu_peaks", "slice_memory_of",
 )  # fmt: skip
 
 

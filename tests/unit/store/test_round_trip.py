@@ -37,6 +37,7 @@ from launcher.core.model.layout_change import (
     Want,
 )
 from launcher.core.model.lease import Attempt, Lease
+from launcher.core.model.measurement import Measurement
 from launcher.core.model.packing import Place
 from launcher.core.model.reservation import Reservation
 from launcher.core.model.use import Use
@@ -196,6 +197,15 @@ attempts = st.fixed_dictionaries(
         "exit_code": st.one_of(st.none(), st.integers(0, 255)),
         "oom": st.booleans(),
         "cause": maybe_text,
+        "measured": st.builds(
+            Measurement,
+            memory_peak_bytes=st.none() | number,
+            cpu_seconds=st.none() | seconds,
+            read_bytes=st.none() | number,
+            written_bytes=st.none() | number,
+            gpu_memory_peak_mib=st.none() | number,
+            gpu_activity_percent=st.none() | seconds,
+        ),
     }
 )
 

@@ -11,7 +11,7 @@ from launcher.cli.input import params
 from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.output import render, terminal
 from launcher.cli.output.array_details import is_array, show_array
-from launcher.cli.output.job_format import gpus, matrix, why
+from launcher.cli.output.job_format import advice_text, attempt_use, gpus, matrix, why
 from launcher.cli.output.shell_words import print_docker_run
 from launcher.cli.output.times import duration
 from launcher.spec.job_spec import JobSpec
@@ -99,6 +99,13 @@ def _print(detail: JobDetail) -> None:
         ]  # fmt: skip
         headings = ("ATTEMPT", "STARTED", "ENDED", "EXIT", "CAUSE", "CONTAINER", "SLICES", "OUTPUT")
         render.print_table(headings, rows)
+        sys.stdout.writelines(
+            f"attempt {each.attempt}: {used}\n"
+            for each in detail.attempts
+            if (used := attempt_use(each, _memory_limit(detail))) is not None
+        )
+    for advice in detail.advice:
+        sys.stdout.write(f"advice: {terminal.safe(advice_text(advice))}\n")
     if detail.events:
         sys.stdout.write("\n")
         render.print_table(
@@ -169,6 +176,7 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("volumes", ", ".join(mounts) or None),
         ("secrets", ", ".join(spec.secrets) or None),
         ("memory", _memory(detail, spec)),
+        ("gpu memory", _auto_memory(spec)),
         ("shm size", None if spec.shm_size is None else f"{spec.shm_size // 2**20} MiB"),
         ("tmp", "in memory" if spec.tmp == "memory" else None),
         ("ulimits", _ulimits(spec)),
@@ -200,6 +208,19 @@ def _memory(detail: JobDetail, spec: JobSpec) -> str | None:
     if detail.limits is None or detail.limits.memory is None:
         return None
     return f"{detail.limits.memory // 2**20} MiB (what goes with its slices)"
+
+
+def _auto_memory(spec: JobSpec) -> str | None:
+    """Return the GPU memory that the daemon chose, None if the request names what it wants."""
+    chosen = spec.gpus.memory_mib if spec.gpus.memory_auto else None
+    return None if chosen is None else f"{chosen} MiB, chosen from what earlier jobs used"
+
+
+def _memory_limit(detail: JobDetail) -> int | None:
+    """Return the limit of the job's memory in bytes, None if it is unknown."""
+    if detail.spec is not None and detail.spec.mem_limit is not None:
+        return detail.spec.mem_limit
+    return None if detail.limits is None else detail.limits.memory
 
 
 def _queue_rows(spec: JobSpec) -> list[tuple[str, object]]:

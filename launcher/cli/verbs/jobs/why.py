@@ -52,7 +52,7 @@ def document(why: Why) -> dict[str, Any]:
         "blockers": rest["blockers"],
         "estimated_start": why.estimated_start,
     }
-    more = ("earliest_start", "estimate", "gates", "ahead", "array")
+    more = ("earliest_start", "estimate", "gates", "ahead", "array", "gpu_memory_auto_mib")
     return first | {key: rest[key] for key in more}
 
 
@@ -67,7 +67,10 @@ def _print(why: Why, now: datetime) -> None:
         return
     _line(f"{named}: {_facts(job, now)}")
     place = "not in the queue yet" if why.position is None else f"number {why.position}"
-    _line(f"position: {place}\n")
+    _line(f"position: {place}")
+    if why.gpu_memory_auto_mib is not None:
+        _line(f"GPU memory: {why.gpu_memory_auto_mib} MiB, chosen from what earlier jobs used")
+    _line("")
     render.print_table(GATES, list(_gates(why)), ("NEEDS", "IS"))
     if why.ahead:
         sys.stdout.write("\n")

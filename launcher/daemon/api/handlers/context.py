@@ -18,9 +18,11 @@ from launcher.daemon.access.job_ports import JobPorts
 from launcher.daemon.access.terminals import Terminals
 from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.api.http.replies import Replies
+from launcher.daemon.api.views.advice import Adviser
 from launcher.daemon.api.views.job_counts import Counts
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
 from launcher.daemon.attempts.host_jobs import HostMachine
+from launcher.daemon.attempts.measuring import Measuring
 from launcher.daemon.attempts.starter import Starter
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.audit_log import Audit
@@ -30,7 +32,6 @@ from launcher.daemon.loop.health import Health
 from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.machine.devices import Devices
 from launcher.daemon.machine.idle_check import IdleCheck
-from launcher.daemon.machine.slice_samples import SliceSampler
 from launcher.daemon.mounts.home_keeper import HomeKeeper
 from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
@@ -80,7 +81,7 @@ class Context:
     secrets: SecretStore
     places: SecretMounts
     gpu: GpuReader
-    sampler: SliceSampler
+    measuring: Measuring
     devices: Devices
     container: str | None
     """The id of the container that the daemon runs in."""
@@ -106,6 +107,11 @@ class Context:
     """Threads for blocking calls of requests."""
     loads: dict[int, asyncio.Task[Any]] = field(default_factory=dict)
     """The images that Docker unpacks, by uid: these go on when the client leaves."""
+
+    @property
+    def adviser(self) -> Adviser:
+        """Gives advice on ended jobs."""
+        return Adviser(self.committer, self.users, self.world)
 
     @property
     def limiter(self) -> Limiter:

@@ -96,6 +96,11 @@ async def edit(
     """Change the pending jobs that a reference means, or the time limit of running ones."""
     gpus = request.gpus
     cores: dict[int, float | None] = {}
+    if gpus is not None and gpus.is_open:
+        raise UserError(
+            "gpus: `memory: auto` is chosen when a job is submitted",
+            fix="Write a size such as 10g; `launch advice` says what earlier jobs used.",
+        )
     if gpus is not None and gpus.kind == "none":
         for job in await context.resolve(ref, caller):
             spec = await context.spec(job.id) if job.state is State.PENDING else None

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from launcher import __version__, wire
 from launcher.core.model.job import Job, State
+from launcher.core.model.measurement import Measurement
 from launcher.core.policy.policy import PolicyInput
 from launcher.core.policy.sandbox import confinement
 from launcher.core.scheduling.explain import Explainer
@@ -186,9 +187,11 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
     mine = caller.may_see(job.owner)
     spec = await context.spec(job.id) if mine else None
     attempts = await context.committer.read(Reader.attempts, job.id) if mine else []
+    sizes = await context.committer.read(Reader.slice_memory, job.id) if mine else {}
     history = await context.committer.read(Reader.history, job.id) if mine else []
     shown = [a.number for a in attempts[-MOST_LOGS_LOOKED_AT:]]
     gaps = await context.users.run(job.owner.uid, _output_gaps, context, job.id, shown)
+    so_far = await _measured_so_far(context, job) if mine else {}
     explainer = Explainer(context.world, clock.now())
     why = explainer.blockers(job) if job.id in context.world.jobs else []
     return wire.JobDetail(
@@ -197,12 +200,28 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
         image_id=job.image_id if mine and not job.on_host else None,
         blockers=[views.blocker_view(b, mine=mine) for b in why],
         position=explainer.position(job),
-        attempts=[views.attempt_view(a, gaps.get(a.number)) for a in attempts],
+        attempts=[
+            views.attempt_view(
+                a, gaps.get(a.number), so_far.get(a.number, a.measured), sizes.get(a.number)
+            )
+            for a in attempts
+        ],
         events=[wire.EventView(at=clock.rfc3339(at), event=e, detail=d) for at, e, d in history],
         limits=await _limits(context, caller, job, spec) if spec else None,
         policy_version=job.policy_version if mine else None,
         terminal=await _terminal(context, caller, job) if mine else None,
+        advice=await context.adviser.on_job(job) if mine else [],
     )
+
+
+async def _measured_so_far(context: Context, job: Job) -> dict[int, Measurement]:
+    """Return what a running attempt has used so far, by its number; nothing if none runs."""
+    attempt = context.world.attempts.get(job.id)
+    if attempt is None or job.state is not State.RUNNING:
+        return {}
+    helper = None if context.host is None else context.host.helper
+    so_far = context.measuring.so_far
+    return {attempt.number: await context.users.run(job.owner.uid, so_far, attempt, helper)}
 
 
 async def _terminal(context: Context, caller: Caller, job: Job) -> wire.TerminalView | None:
@@ -274,7 +293,7 @@ async def policy_input(
 async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:
     """Return every slice, its user, and the use of its memory."""
     shown = views.slice_views(context.world)
-    return with_use(shown, context.world, caller, context.sampler.of)
+    return with_use(shown, context.world, caller, context.measuring.sampler.of)
 
 
 async def status(context: Context, caller: Caller) -> wire.Status:

@@ -126,7 +126,7 @@ async def drain(
         await _end_quarantines(context, caller, uuid)
     await context.event_loop.request(ev.DrainAsked(caller.owner, uuid, reason))
     views = [v for v in job_views.slice_views(context.world) if uuid in (v.uuid, v.gpu)]
-    return with_use(views, context.world, caller, context.sampler.of)
+    return with_use(views, context.world, caller, context.measuring.sampler.of)
 
 
 async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:

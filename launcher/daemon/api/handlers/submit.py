@@ -24,6 +24,7 @@ from launcher.daemon.mounts.container_directories import own
 from launcher.daemon.mounts.secret_store import Bundle, parted
 from launcher.daemon.requests import convert
 from launcher.daemon.requests.array_elements import Budget, each_element, template_of
+from launcher.daemon.requests.auto_memory import with_memory
 from launcher.daemon.users.identity import Caller
 from launcher.errors import UserError
 from launcher.indices import ranges
@@ -53,7 +54,8 @@ async def submit(
         must_have_room(context.config)
     if any(job.secrets for job in submission.jobs):
         await context.users.run(caller.uid, context.places.check)
-    named = await _mounts_as_configured(context, caller, submission.jobs)
+    sized, chosen = await with_memory(context.committer, caller.uid, submission.jobs)
+    named = await _mounts_as_configured(context, caller, sized)
     requests, bundles = parted(named, None if submission.dry_run else caller.uid)
     event = await event_of(context, caller, replace(submission, jobs=requests))
     await _check_mounts(context, event)
@@ -63,6 +65,7 @@ async def submit(
     queued = list(zip(jobs, event.jobs, strict=True))
     context.remember((job.id, new.spec) for job, new in queued if job.id)
     if notices is not None:
+        notices += [str(each) for each in chosen[:MOST_NOTICES]]
         notices += _without_slices(context, jobs)
     shown = _shown(context, caller, queued)
     return shown if len(queued) > SHOWN_AT_A_TIME else await anext(shown)

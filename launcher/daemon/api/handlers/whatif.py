@@ -7,6 +7,7 @@ from launcher.core.model.layout_change import Want
 from launcher.daemon.api.handlers import simulation_client, submit
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.handlers.simulation_client import question_of
+from launcher.daemon.requests.auto_memory import with_memory
 from launcher.daemon.users.identity import Caller
 
 
@@ -18,7 +19,8 @@ async def whatif(context: Context, caller: Caller, request: wire.WhatIfRequest) 
     context.limiter.jobs(caller, submit.count_of(request.jobs or ()), dry_run=True)
     submitted = None
     if request.jobs is not None:
-        jobs = [job.without_contents() for job in request.jobs]
+        named = [job.without_contents() for job in request.jobs]
+        jobs, _ = await with_memory(context.committer, caller.uid, named)
         submitted = await submit.event_of(context, caller, wire.SubmitRequest(jobs=jobs))
     layouts = tuple(
         (layout.text, tuple(Want(s.profile, s.count, s.start) for s in layout.specs))

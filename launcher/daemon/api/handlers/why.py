@@ -44,6 +44,7 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     front = explainer.in_front(job, MOST_AHEAD) if position is not None else []
     ahead = [_ahead(explainer, i) for i in _blocking_jobs(explainer, front, blockers)]
     view = (await job_views(context, caller, [job]))[0]
+    memory = await _auto_memory(context, job) if mine else None
     start, basis = (
         await _estimate(context, job, caller.uid) if waits else (None, "it does not wait")
     )
@@ -61,7 +62,14 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
         estimated_start=None if start is None else clock.rfc3339(start),
         estimate=basis,
         array=array,
+        gpu_memory_auto_mib=memory,
     )
+
+
+async def _auto_memory(context: Context, job: Job) -> int | None:
+    """Return the GPU memory in MiB that was chosen for a job, None if its request names it."""
+    spec = await context.spec(job.id) if job.need.kind == "memory" else None
+    return spec.gpus.memory_mib if spec is not None and spec.gpus.memory_auto else None
 
 
 def _rank(job: Job) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from launcher import wire
 from launcher.core.messages.changes import AuditLine
 from launcher.core.model.job import Element, Job, Reason, State
 from launcher.core.model.lease import Attempt
+from launcher.core.model.measurement import Measurement
 from launcher.core.model.slice_state import SliceState
 from launcher.core.scheduling.blockers import Blocker
 from launcher.core.scheduling.explain import Explainer
@@ -131,8 +133,10 @@ _PRIVATE = frozenset(
 """Reasons whose texts may contain an image, or a message about it."""
 
 
-def attempt_view(attempt: Attempt, output_gaps: int | None) -> wire.AttemptView:
-    """Return an attempt as ``show`` lists it."""
+def attempt_view(
+    attempt: Attempt, output_gaps: int | None, measured: Measurement, gpu_memory_mib: int | None
+) -> wire.AttemptView:
+    """Return an attempt as ``show`` lists it, with what it has used, and its slices' memory."""
     return wire.AttemptView(
         attempt=attempt.number,
         slices=list(attempt.slices),
@@ -145,6 +149,8 @@ def attempt_view(attempt: Attempt, output_gaps: int | None) -> wire.AttemptView:
         oom=attempt.oom,
         cause=attempt.cause,
         output_gaps=output_gaps,
+        gpu_memory_mib=gpu_memory_mib,
+        **dataclasses.asdict(measured),
     )
 
 

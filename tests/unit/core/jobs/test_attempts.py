@@ -11,6 +11,7 @@ from launcher.core.messages import events as ev
 from launcher.core.messages.actions import FollowAttempt, ProveIdle, RemoveContainer, StartAttempt
 from launcher.core.messages.events import StartFailure
 from launcher.core.model.job import Job, Outcome, Reason, State
+from launcher.core.model.measurement import Measurement
 from launcher.core.world.world import FIRST_WAIT_SECONDS, World
 from launcher.spec.job_spec import Retries
 from tests.support.builders import ALICE, CPU, Machine, mig, profile
@@ -219,3 +220,18 @@ def test_an_attempt_that_was_lost_at_its_time_limit_timed_out() -> None:
     machine.tick(61)
     machine.tell(ev.AttemptLost(job.id, job.attempt, "it is gone", (SLICE,)))
     assert job.outcome is Outcome.TIMEOUT
+
+
+def test_what_an_attempt_used_is_recorded_with_its_end_however_it_ended() -> None:
+    used = Measurement(memory_peak_bytes=1, cpu_seconds=2.0)
+    ends: list[Callable[[Job], ev.Event]] = [
+        lambda job: ev.AttemptEnded(job.id, 1, 0, False, None, None, measured=used),
+        lambda job: ev.AttemptLost(job.id, 1, "it is gone", measured=used),
+    ]
+    for end in ends:
+        machine, job = running()
+        attempt = machine.world.attempts[job.id]
+        machine.world.changes.attempts.clear()
+        machine.tell(end(job))
+        assert machine.world.changes.attempts[job.id, 1] is attempt
+        assert attempt.measured == used

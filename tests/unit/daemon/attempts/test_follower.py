@@ -31,6 +31,7 @@ def follower(directory: Path) -> Follower:
         log_limit=Limit(0),
         capture=nothing,
         witness=nothing,
+        measured=nothing,
     )
 
 

@@ -65,6 +65,7 @@ def started(helper: Helper) -> object:
         cast(Any, None),
         lambda slices: None,
         lambda job: True,
+        cast(Any, None),
     )
     return jobs.start(START, ASKED, None, lambda: True)
 

@@ -29,6 +29,7 @@ def refused(text: str) -> str:
         ("1g.6gb", GpuRequest("profile", profile="1g.6gb")),
         ("{profile: 1g.6gb, count: 2}", GpuRequest("profile", profile="1g.6gb", count=2)),
         ("{memory: 10g}", GpuRequest("memory", memory_gb=10)),
+        ("{memory: auto}", GpuRequest("memory", memory_auto=True)),
         ("{driver: nvidia, options: {memory: 10g}}", GpuRequest("memory", memory_gb=10)),
         ("[{profile: 1g.6gb}]", GpuRequest("profile", profile="1g.6gb")),
         ("[{count: -1}]", GpuRequest("all")),

@@ -24,11 +24,11 @@ CREATE TABLE "attempts" (
     oom INTEGER NOT NULL,
     cause TEXT,
     -- The kernel's boot id, until the attempt has ended.
-    boot TEXT,
+    boot TEXT, memory_peak_bytes INTEGER, cpu_seconds REAL, read_bytes INTEGER, written_bytes INTEGER, gpu_memory_peak_mib INTEGER, gpu_activity_percent REAL,
     PRIMARY KEY (job, number)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "attempts" VALUES(2,1,'launch-feed-2-1','["MIG-a-0"]','sha256:1',1800000000.25,NULL,NULL,NULL,NULL,0,NULL,NULL);
-INSERT INTO "attempts" VALUES(3,1,'launch-feed-3-1','["MIG-a-1"]','sha256:1',1800000000.25,NULL,NULL,NULL,NULL,0,NULL,NULL);
+INSERT INTO "attempts" VALUES(2,1,'launch-feed-2-1','["MIG-a-0"]','sha256:1',1800000000.25,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "attempts" VALUES(3,1,'launch-feed-3-1','["MIG-a-1"]','sha256:1',1800000000.25,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
     uid INTEGER NOT NULL,
@@ -47,11 +47,6 @@ CREATE TABLE audit (
     UNIQUE (uid, nth)
 ) STRICT;
 INSERT INTO "audit" VALUES(1,1000,1,1800000000.25,1800000000.25,'alice','user','POST /v1/jobs','1','ok','',1,4);
-CREATE TABLE capacity (
-    seq INTEGER PRIMARY KEY,
-    at REAL NOT NULL,
-    slices TEXT NOT NULL
-) STRICT;
 CREATE TABLE drains (
     uuid TEXT PRIMARY KEY,
     reason TEXT NOT NULL,
@@ -61,14 +56,6 @@ CREATE TABLE drains (
     at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO "drains" VALUES('MIG-a-2','maintenance',0,0,'root',1800000000.25);
-CREATE TABLE events (
-    seq INTEGER PRIMARY KEY,
-    at REAL NOT NULL,
-    type TEXT NOT NULL,
-    uid INTEGER,
-    user TEXT,
-    data TEXT NOT NULL
-) STRICT;
 CREATE TABLE history (
     seq INTEGER PRIMARY KEY,
     job INTEGER NOT NULL REFERENCES jobs (id),
@@ -218,15 +205,6 @@ CREATE TABLE public_images (
     image_id TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 INSERT INTO "public_images" VALUES('sha256:2');
-CREATE TABLE pulled_images (
-    image_id TEXT PRIMARY KEY,
-    reference TEXT NOT NULL,
-    uid INTEGER NOT NULL,
-    user TEXT NOT NULL,
-    pulled_at REAL NOT NULL,
-    used_at REAL NOT NULL,
-    used_by TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
 CREATE TABLE pulls (
     reference TEXT NOT NULL,
     uid INTEGER NOT NULL,
@@ -257,23 +235,17 @@ CREATE TABLE tallies (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO "tallies" VALUES('COMPLETED',1);
 INSERT INTO "tallies" VALUES('LIVE',4);
-CREATE TABLE "usage" (
+CREATE TABLE usage (
     day TEXT NOT NULL,
     uid INTEGER NOT NULL,
-    -- -1: not recorded.
-    gid INTEGER NOT NULL,
     profile TEXT NOT NULL,
     image TEXT NOT NULL,
-    name TEXT NOT NULL,
     outcome TEXT NOT NULL,
-    reason TEXT NOT NULL,
     user TEXT NOT NULL,
     jobs INTEGER NOT NULL,
     seconds REAL NOT NULL,
-    gib_seconds REAL NOT NULL,
-    waits TEXT NOT NULL,
-    PRIMARY KEY (day, uid, gid, profile, image, name, outcome, reason)
-) STRICT;
+    PRIMARY KEY (day, uid, profile, image, outcome)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE uses (
     uid INTEGER PRIMARY KEY,
     user TEXT NOT NULL,
@@ -325,14 +297,6 @@ CREATE INDEX open_layouts ON layouts (id) WHERE state <> 'done';
 CREATE TRIGGER layouts_are_bounded AFTER INSERT ON layouts
 BEGIN
     DELETE FROM layouts WHERE id <= NEW.id - 10000 AND state = 'done';
-END;
-CREATE TRIGGER capacity_is_bounded AFTER INSERT ON capacity
-BEGIN
-    DELETE FROM capacity WHERE seq <= NEW.seq - 100000;
-END;
-CREATE TRIGGER events_are_bounded AFTER INSERT ON events
-BEGIN
-    DELETE FROM events WHERE seq <= NEW.seq - 100000;
 END;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('jobs',6);

@@ -70,7 +70,7 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "entrypoint": ["sh"],
         "gpus": {
             "kind": "profile", "profile": "1g.6gb", "count": 2,
-            "memory_gb": None, "memory_mib": None, "uuids": [],
+            "memory_gb": None, "memory_mib": None, "memory_auto": False, "uuids": [],
             "capabilities": ["video", "graphics"],
         },
         "environment": {"A": "1", "QUOTED": "as it is", "B": "2"},

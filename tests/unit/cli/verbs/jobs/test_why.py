@@ -84,7 +84,7 @@ def test_why_as_json_has_the_keys_that_are_promised(stub: StubDaemon, launch: La
     shown = json.loads(launch("why", "12", "-o", "json").out)
     assert list(shown) == [
         "job", "state", "reason", "position", "blockers", "estimated_start", "earliest_start",
-        "estimate", "gates", "ahead", "array",
+        "estimate", "gates", "ahead", "array", "gpu_memory_auto_mib",
     ]  # fmt: skip
     assert (shown["job"], shown["state"], shown["reason"]) == (12, "PENDING", "Resources")
     assert shown["blockers"] == [

@@ -10,6 +10,7 @@ import pytest
 
 from launcher import wire
 from launcher.core.model.job import Outcome, State
+from launcher.core.model.measurement import Measurement
 from launcher.core.scheduling.explain import Explainer
 from launcher.daemon.api.views import job_views
 from launcher.daemon.requests import convert
@@ -182,13 +183,19 @@ def test_slices_are_listed_gpu_by_gpu_and_place_by_place() -> None:
 def test_an_attempt_is_shown_whole() -> None:
     attempt = attempt_of(starting(3, attempt=2))
     attempt.exit_code, attempt.oom, attempt.cause = 137, True, "why"
-    view = job_views.attempt_view(attempt, 3)
+    used = Measurement(5 << 30, 12.5, 1000, 2000, 3000, 43.5)
+    view = job_views.attempt_view(attempt, 3, used, 11968)
     assert (view.attempt, view.container_name) == (2, "launch-feed-3-2")
     assert (view.exit_code, view.oom, view.cause) == (137, True, "why")
     assert view.output_gaps == 3
+    assert (view.memory_peak_bytes, view.cpu_seconds) == (5 << 30, 12.5)
+    assert (view.read_bytes, view.written_bytes) == (1000, 2000)
+    assert (view.gpu_memory_peak_mib, view.gpu_memory_mib) == (3000, 11968)
+    assert view.gpu_activity_percent == 43.5
     told = {f.name for f in dataclasses.fields(wire.AttemptView)}
     kept = {f.name for f in dataclasses.fields(attempt)}
-    assert kept - told == {"job", "number", "granted_at", "boot"}
+    assert kept - told == {"job", "number", "granted_at", "boot", "measured"}
+    assert {f.name for f in dataclasses.fields(used)} <= told
 
 
 def test_the_one_word_for_a_job_is_its_outcome_once_it_has_one() -> None:
