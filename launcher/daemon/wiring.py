@@ -39,6 +39,7 @@ from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.loop.threads import in_thread
 from launcher.daemon.machine import device_numbers
 from launcher.daemon.machine.devices import Devices
+from launcher.daemon.machine.disk_space import DiskFree
 from launcher.daemon.machine.foreign_allowlist import ForeignAllowlist
 from launcher.daemon.machine.foreign_use import ForeignUse
 from launcher.daemon.machine.gpu_claims import GpuClaims
@@ -49,6 +50,7 @@ from launcher.daemon.machine.observers import Observers, attempt_of
 from launcher.daemon.machine.slice_samples import SliceSampler
 from launcher.daemon.machine.tools import host_of
 from launcher.daemon.machine.xid_watch import XidWatcher
+from launcher.daemon.metrics.daemon_metrics import DaemonMetrics
 from launcher.daemon.mounts import mounts
 from launcher.daemon.mounts.container_directories import Directories
 from launcher.daemon.mounts.home_keeper import HomeKeeper
@@ -87,7 +89,8 @@ class Daemon:
         self.health = Health()
         self.devices = Devices(self.gpu, self.containers, self.health)
         self.subscriptions = Subscriptions(lambda: unstored_state(self.event_loop.world))
-        self.committer = Committer(store)
+        self.metrics = DaemonMetrics()
+        self.committer = Committer(store, self.metrics.committed)
         self.claims = GpuClaims(config.lock_dir, store.id, self.gpu.device_node)
         self.allowed = ForeignAllowlist(config.foreign.allow)
         self.own_container = own_container()
@@ -110,7 +113,7 @@ class Daemon:
         self.turns = ForegroundTurns(self.subscriptions.touch)
         self.audit = Audit(self.committer, lambda: clock.now().wall)
         refused = self.audit.refuse_connection
-        self.connections = ConnectionManager(Limiter(config.limits), refused=refused)
+        self.connections = ConnectionManager(Limiter.of(config), refused=refused)
         self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
 
     def _in_thread(self, call: Callable[[], None]) -> None:
@@ -164,8 +167,10 @@ class Daemon:
             self.config, lambda: resume(world, clock.now(), rebooted=self.rebooted)
         )
         self.event_loop = EventLoop(
-            world, self.committer, self._dispatch, self._changed, self.connections.time.spent
-        )
+            world, self.committer, self._dispatch, self._changed, self.connections.time.spent,
+            self.metrics.decided,
+        )  # fmt: skip
+        self.metrics.resume(world)
         self.observers = self._observers()
         self.runners = self._runners()
         await self._take_over_secrets()
@@ -214,6 +219,13 @@ class Daemon:
     def _changed(self, changes: Changes) -> None:
         self.subscriptions.changed(changes)
         self.secrets.changed(changes)
+        self.metrics.changed(changes)
+
+    def _sampled(self) -> None:
+        """Use new samples of slices."""
+        memory = lambda uuid: self.sampler.of(uuid).memory_used_mib  # noqa: E731
+        self.metrics.peaks.sampled(self.event_loop.world.slices.values(), memory)
+        self.subscriptions.counter.add()
 
     def _container_names(self) -> list[str]:
         """Return the names of the live attempts' containers. Thread-safe."""
@@ -241,7 +253,7 @@ class Daemon:
             store=self.store_id,
             allowed=self.allowed,
             sampler=self.sampler,
-            sampled=self.subscriptions.counter.add,
+            sampled=self._sampled,
         )
 
     def _layout_runner(self) -> LayoutRunner:
@@ -263,6 +275,7 @@ class Daemon:
         await reconcile(*parts, restore if self.rebooted else None)
         await in_thread("mounts", self._sweep_mounts)
         self.reconciled.set()
+        self.metrics.reached("reconcile")
         self.xids.ready.set()
         await asyncio.gather(self.observers.run(), self._sweep_host_jobs())
 
@@ -356,6 +369,8 @@ class Daemon:
             log_directory=self.logs_directory,
             gpu=self.gpu,
             sampler=self.sampler,
+            metrics=self.metrics,
+            disk=DiskFree(self.config.state_dir),
             devices=self.devices,
             container=self.own_container,
             idle_check=self.idle_check,

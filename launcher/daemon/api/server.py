@@ -86,7 +86,10 @@ def bare_application(
     @web.middleware
     async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
         async def counted(request: web.Request) -> web.StreamResponse:
-            caller = request[CALLER] = await _identified(request, accounts)
+            caller = await _identified(request, accounts)
+            if caller.reads_only:
+                connections.limiter.observed_by(caller.uid)
+            caller = request[CALLER] = in_role(caller, request.headers.get(wire.ROLE_HEADER))
             entry = entry_of(request, caller)
             with audit.serving(entry) if audit else contextlib.nullcontext():
                 connections.limiter.request(caller)
@@ -113,6 +116,19 @@ def entry_of(request: web.Request, caller: Caller) -> AuditEntry:
     return AuditEntry(
         caller.owner, caller.role, f"{request.method} {path}", _changes_something(request)
     )
+
+
+def in_role(caller: Caller, role: str | None) -> Caller:
+    """Return the caller in the role that it requests, which may only have fewer rights.
+
+    The rights of a user who logged in to a page belong here as well, once the daemon issues tokens
+    for that. Raises ``UserError`` for an unknown role.
+    """
+    if role is None:
+        return caller
+    if role != wire.OBSERVER:
+        raise UserError(f"{wire.ROLE_HEADER}: the role {role[:40]!r} is not known")
+    return caller.as_observer()
 
 
 def _changes_something(request: web.Request) -> bool:
@@ -247,6 +263,11 @@ def too_large(most: int) -> LauncherError:
 async def _check_access(
     context: Context, route: Route, caller: Caller, request: web.Request
 ) -> None:
+    if caller.reads_only and not route.observable:
+        raise NotAllowed(
+            f"{caller.owner.name} is an observer: it may read what every user sees, nothing else",
+            fix="[users] observer of launcher.toml names the user of `launch web`.",
+        )
     if route.access is Access.ADMIN and not caller.admin:
         raise NotAllowed(
             f"{caller.owner.name} is not an admin of this daemon",

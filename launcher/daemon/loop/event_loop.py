@@ -66,20 +66,29 @@ class EventLoop:
         dispatch: Callable[[Action], None],
         changed: Callable[[Changes], None],
         spent: Callable[[int], AbstractContextManager[None]] = lambda _: contextlib.nullcontext(),
+        decided: Callable[[Iterable[ev.Event]], None] = lambda _: None,
     ) -> None:
-        """``spent`` charges a block's time to the uid of the request that it belongs to."""
+        """``spent`` charges a block's time to the uid of the request that it belongs to.
+
+        ``decided`` is called with the events of each decision once it is durable.
+        """
         self.world = world
         self.read_only: str | None = None
         self._committer = committer
         self._dispatch = dispatch
         self._changed = changed
-        self._spent = spent
+        self._spent, self._decided_events = spent, decided
         self._queue: asyncio.Queue[QueuedEvent] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self.inventory: ev.InventoryRead | None = None
         """The last report of NVML."""
         self._again: list[QueuedEvent] = []
         self._committing = Changes()
+
+    @property
+    def waiting(self) -> int:
+        """The number of events that wait for their decision."""
+        return self._queue.qsize()
 
     def changed(self, job_id: int) -> Job | None:
         """Return a job that leaves the world by the current or the last decision.
@@ -157,6 +166,7 @@ class EventLoop:
         for action in actions:
             self._dispatch(action)
         self._changed(changes)
+        self._decided_events(queued.event for queued in batch)
         self._committing = Changes()
 
     async def _apply(
