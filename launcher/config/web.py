@@ -38,9 +38,11 @@ def _listen(value: Any) -> Any:
 
 
 def _file(value: Any) -> Any:
-    if isinstance(value, str) and value and not value.startswith("/"):
+    if not isinstance(value, str):
+        return value
+    if value and (not value.startswith("/") or "\0" in value):
         raise ValueError("it must be an absolute path")
-    return value or None
+    return Path(value) if value else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class WebTable:
     guests: bool = True  #: whether its pages can be read without a login
     #: where metrics are written for node_exporter, such as
     #: /var/lib/node_exporter/launcher.prom; default: nowhere
-    textfile: Annotated[str | None, ReadBy(_file)] = None
+    textfile: Annotated[Path | None, ReadBy(_file)] = None
 
 
 @dataclass(frozen=True, slots=True)

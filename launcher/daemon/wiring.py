@@ -29,6 +29,7 @@ from launcher.daemon.attempts.start_journal import StartJournal
 from launcher.daemon.attempts.starter import Starter
 from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
 from launcher.daemon.doctor.nvml import unfit
+from launcher.daemon.log_keeping import LogKeeping
 from launcher.daemon.loop import clock, slowness
 from launcher.daemon.loop.audit_log import Audit
 from launcher.daemon.loop.change_counter import unstored_state
@@ -59,9 +60,6 @@ from launcher.daemon.mounts.secret_mounts import places_of
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.capture import Capture
 from launcher.daemon.output.host_output import HostOutput
-from launcher.daemon.output.log_usage import LogUsage
-from launcher.daemon.output.old_logs import OldLogs
-from launcher.daemon.output.retention import Retention
 from launcher.daemon.outside import Outside
 from launcher.daemon.recovery import layout_restore, recovery_mode
 from launcher.daemon.recovery.first_reconcile import reconcile
@@ -102,13 +100,13 @@ class Daemon:
             IdleCheck, gpu=self.gpu, health=self.health, allowed=self.allowed
         )
         self.idle_check = self._prover_of(self.containers)
-        self.sampler = SliceSampler(self.gpu)
-        self.pins = self.outside.pins
+        self.sampler, self.pins = SliceSampler(self.gpu), self.outside.pins
         self.secrets = SecretStore(config.state_dir / "secrets", self._in_thread)
         self.places = places_of(config, self.pins)
         self.logs_directory, self.store_id = config.state_dir / "logs", store.id
         self.home_keeper = self._home_keeper()
-        self.log_use, self.retention = self._log_usage(), self._retention()
+        self.log_keeping = LogKeeping(config, self.committer, lambda: self.event_loop)
+        self.log_use, self.retention = self.log_keeping.use, self.log_keeping.retention
         self.capture = self._capture()
         self.turns = ForegroundTurns(self.subscriptions.touch)
         self.audit = Audit(self.committer, lambda: clock.now().wall)
@@ -123,19 +121,6 @@ class Daemon:
     def _home_keeper(self) -> HomeKeeper:
         homes, seconds = self.outside.homes, self.config.sweep_seconds
         return HomeKeeper(homes, self.containers, self.store_id, lambda: self.event_loop, seconds)
-
-    def _log_usage(self) -> LogUsage:
-        most = self.config.log_limit_mib * 2**20
-        return LogUsage(self.logs_directory, most, lambda: self.event_loop.world)
-
-    def _retention(self) -> Retention:
-        logs = OldLogs(
-            self.logs_directory, self._owners, lambda job: job in self.event_loop.world.jobs
-        )
-        return Retention(self.config.history, lambda: self.event_loop, self.committer, logs)
-
-    async def _owners(self, first: int, last: int) -> Mapping[int, int]:
-        return await self.committer.read_slowly(Reader.owners_between, first, last)
 
     def _capture(self) -> Capture:
         return Capture(
@@ -193,7 +178,7 @@ class Daemon:
             "event loop": self.event_loop.run(),
             "audit": self.audit.run(),
             "watch": slowness.watch(self.health, self.runners),
-            "logs": self.log_use.run(self._owners),
+            "logs": self.log_use.run(self.log_keeping.owners),
             "retention": self.retention.run(),
             "homes": self.home_keeper.run(),
         }
@@ -223,8 +208,8 @@ class Daemon:
 
     def _sampled(self) -> None:
         """Use new samples of slices."""
-        memory = lambda uuid: self.sampler.of(uuid).memory_used_mib  # noqa: E731
-        self.metrics.peaks.sampled(self.event_loop.world.slices.values(), memory)
+        slices = self.event_loop.world.slices.values()
+        self.metrics.peaks.sampled(slices, self.sampler.memory_used_mib)
         self.subscriptions.counter.add()
 
     def _container_names(self) -> list[str]:

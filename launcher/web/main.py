@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -93,9 +92,10 @@ def application(context: WebContext, connections: WebConnections) -> web.Applica
 
 
 @contextlib.asynccontextmanager
-async def served(context: WebContext, listening: socket.socket) -> AsyncIterator[str]:
+async def served(
+    context: WebContext, listening: socket.socket, connections: WebConnections
+) -> AsyncIterator[str]:
     """Serve on a socket; yields the address."""
-    connections = WebConnections()
     connections.options = OPTIONS
     runner = web.AppRunner(
         application(context, connections),
@@ -118,12 +118,15 @@ async def _run(config: WebTable, listening: socket.socket) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = AsyncClient(timeout=bounds.DAEMON_SECONDS, notice=log.warning, role=wire.OBSERVER)
     context = WebContext(client, config, MetricsReader(client))
-    async with served(context, listening) as address, asyncio.TaskGroup() as tasks:
+    async with (
+        served(context, listening, WebConnections()) as address,
+        asyncio.TaskGroup() as tasks,
+    ):
         log.info("listening on %s", address)
         writing = None
         if config.textfile is not None:
-            path = Path(config.textfile)
-            writing = tasks.create_task(textfile.keep_written(path, context.metrics.text))
+            keeping = textfile.keep_written(config.textfile, context.metrics.text)
+            writing = tasks.create_task(keeping)
         await stop.wait()
         log.info("stopping")
         if writing is not None:

@@ -23,6 +23,7 @@ SERVICES = (
     "launcher-ports.service",
     "launcher-host.service",
     "launcher-network.service",
+    "launcher-web.service",
 )
 
 
@@ -80,6 +81,13 @@ def test_the_helper_for_host_jobs_is_shut_in_as_far_as_its_work_allows(written: 
     found = re.search(r"Overall exposure level for launcher-host.service: ([\d.]+)", told)
     assert found is not None, told
     assert float(found[1]) <= 2.5
+
+
+def test_the_web_service_may_use_the_network_and_nothing_else(written: Path) -> None:
+    told = analyze("security", "--offline=yes", str(written / "launcher-web.service"))
+    found = re.search(r"Overall exposure level for launcher-web.service: ([\d.]+)", told)
+    assert found is not None, told
+    assert float(found[1]) <= 1.8
 
 
 def test_the_helper_has_no_mounts_of_its_own(written: Path) -> None:

@@ -14,7 +14,7 @@ async def metrics(context: Context, caller: Caller) -> list[wire.MetricFamily]:
     """Return all metrics; their cost does not depend on the number of jobs that wait."""
     disk = await context.disk.now()
     world, kept = context.world, context.metrics
-    memory = lambda uuid: context.sampler.of(uuid).memory_used_mib  # noqa: E731
+    memory = context.sampler.memory_used_mib
     return [
         *views.job_families(world, kept),
         *views.slice_families(world, kept, memory, clock.now().boot),

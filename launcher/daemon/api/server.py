@@ -24,7 +24,7 @@ from launcher.daemon.api.routes import ROUTES
 from launcher.daemon.loop.audit_log import READS, Audit, AuditEntry
 from launcher.daemon.requests import convert
 from launcher.daemon.users.accounts import Accounts
-from launcher.daemon.users.identity import Caller
+from launcher.daemon.users.identity import Caller, in_role
 from launcher.errors import (
     ConfigError,
     InternalError,
@@ -116,19 +116,6 @@ def entry_of(request: web.Request, caller: Caller) -> AuditEntry:
     return AuditEntry(
         caller.owner, caller.role, f"{request.method} {path}", _changes_something(request)
     )
-
-
-def in_role(caller: Caller, role: str | None) -> Caller:
-    """Return the caller in the role that it requests, which may only have fewer rights.
-
-    The rights of a user who logged in to a page belong here as well, once the daemon issues tokens
-    for that. Raises ``UserError`` for an unknown role.
-    """
-    if role is None:
-        return caller
-    if role != wire.OBSERVER:
-        raise UserError(f"{wire.ROLE_HEADER}: the role {role[:40]!r} is not known")
-    return caller.as_observer()
 
 
 def _changes_something(request: web.Request) -> bool:

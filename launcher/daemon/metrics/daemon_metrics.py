@@ -15,6 +15,9 @@ from launcher.daemon.metrics.slice_hours import SliceHours
 
 DOCKER, NVML = "docker", "nvml"
 PULLED, FAILED = "pulled", "failed"
+GRAVE_XIDS = ("48", "61", "62", "63", "64", "74", "79", "92", "94", "95", "119", "120", "140")
+"""Errors of memory, links and firmware (NVIDIA's XID documentation), shown with zero at the start:
+Prometheus sees no increase in a series that begins with 1."""
 
 
 class DaemonMetrics:
@@ -30,7 +33,7 @@ class DaemonMetrics:
         self.quarantines = 0
         self.pulls = LabelledCounter(PULLED, FAILED)
         self.outages = LabelledCounter(DOCKER, NVML)
-        self.xids = LabelledCounter()
+        self.xids = LabelledCounter(*GRAVE_XIDS)
         self.phases: dict[str, float] = {}
         """How many seconds after its start the daemon had finished each phase of it."""
         self._nvml_away = False

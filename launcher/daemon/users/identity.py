@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
+from launcher import wire
 from launcher.config.settings import Config
 from launcher.core.model.job import Owner
 from launcher.core.policy.policy import Person, PolicyInput
 from launcher.core.policy.settings import Policy, Settings
 from launcher.daemon.users.group_rule import harmless_gids, name_of_group
 from launcher.daemon.users.usernames import NO_GROUP, account_of, group_ids, lent_by, primary_gid
-from launcher.errors import NotAllowed
+from launcher.errors import NotAllowed, UserError
 from launcher.peers import peer_of
 from launcher.spec.job_spec import JobSpec
 
@@ -52,6 +53,19 @@ class Caller:
     def as_observer(self) -> Caller:
         """Return the caller with the rights of an observer, which are the fewest."""
         return replace(self, admin=False, trusted=False, reads_only=True)
+
+
+def in_role(caller: Caller, role: str | None) -> Caller:
+    """Return the caller in the role that it requests, which may only have fewer rights.
+
+    The rights of a user who logged in to a page belong here as well, once the daemon issues tokens
+    for that. Raises ``UserError`` for an unknown role.
+    """
+    if role is None:
+        return caller
+    if role != wire.OBSERVER:
+        raise UserError(f"{wire.ROLE_HEADER}: the role {role[:40]!r} is not known")
+    return caller.as_observer()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def test_without_the_tables_guests_read_pages_on_this_machine_alone() -> None:
 
 
 def test_a_textfile_is_an_absolute_path_or_none() -> None:
-    assert toml('web.textfile = "/x/launcher.prom"').web.textfile == "/x/launcher.prom"
+    assert toml('web.textfile = "/x/launcher.prom"').web.textfile == Path("/x/launcher.prom")
     assert toml('web.textfile = ""').web.textfile is None
     with pytest.raises(ConfigError, match="absolute path"):
         toml('web.textfile = "launcher.prom"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from launcher.core.messages import events as ev
 from launcher.core.messages.changes import Changes, Quarantine
 from launcher.core.model.gpu import Inventory, Xid
-from launcher.daemon.metrics.daemon_metrics import DaemonMetrics
+from launcher.daemon.metrics.daemon_metrics import GRAVE_XIDS, DaemonMetrics
 from tests.support.builders import IMAGE, Machine, profile
 from tests.unit.store.worlds import changes
 
@@ -32,8 +32,9 @@ def test_an_outage_of_nvml_is_counted_once_however_often_it_is_seen() -> None:
 
 def test_errors_of_the_driver_are_counted_by_their_number() -> None:
     metrics = DaemonMetrics()
-    metrics.decided([ev.XidSeen(Xid("GPU-a", 79, None, None))] * 2)
-    assert metrics.xids.by_label == {"79": 2}
+    numbers = (79, 79, 13)
+    metrics.decided([ev.XidSeen(Xid("GPU-a", number, None, None)) for number in numbers])
+    assert metrics.xids.by_label == dict.fromkeys(GRAVE_XIDS, 0) | {"79": 2, "13": 1}
 
 
 def test_a_quarantine_is_counted_and_its_end_is_not() -> None:

@@ -12,8 +12,7 @@ from launcher.config.web import UsersTable
 from launcher.core.model.job import Owner
 from launcher.daemon.api.route import Access
 from launcher.daemon.api.routes import ROUTES
-from launcher.daemon.api.server import in_role
-from launcher.daemon.users.identity import Caller, Roles
+from launcher.daemon.users.identity import Caller, Roles, in_role
 from launcher.daemon.users.rate_limits import Limiter, observer_limits
 from launcher.errors import TooMany, UserError
 
