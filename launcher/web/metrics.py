@@ -51,9 +51,8 @@ def metric_of(family: wire.MetricFamily) -> Metric:
     if family.kind == "histogram":
         histogram = HistogramMetricFamily(family.name, family.help, labels=names)
         for sample in family.samples:
-            histogram.add_metric(
-                list(sample.labels.values()), _buckets(family, sample), sample.value
-            )
+            values = [sample.labels[name] for name in names]
+            histogram.add_metric(values, _buckets(family, sample), sample.value)
         return histogram
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     metric = kind(family.name, family.help, labels=names)

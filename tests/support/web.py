@@ -109,7 +109,7 @@ class PrometheusProcess(Listening):
         words = ["timeout", str(LONGEST_SECONDS), "prometheus"]
         words += [f"--config.file={place / 'prometheus.yaml'}", "--web.listen-address=127.0.0.1:0"]
         words += [f"--storage.tsdb.path={place / 'tsdb'}"]
-        super().__init__(words, {"PATH": "/usr/bin:/bin"}, r'Listening on" address=(127\.\S+)')
+        super().__init__(words, {"PATH": "/usr/bin:/bin"}, r'Listening on".*address=(127\.\S+)')
 
     def is_ready(self) -> bool:
         """Whether it answers queries."""

@@ -26,8 +26,8 @@ def url() -> Iterator[str]:
     DROP_IN.parent.mkdir(exist_ok=True)
     DROP_IN.write_text(f"[Service]\nExecStart=\nExecStart={LAUNCH} web --listen 127.0.0.1:0\n")
     systemctl("daemon-reload")
-    systemctl("start", UNIT)
-    yield wait_until(address, 30, "it says where it listens")
+    subprocess.run(["systemctl", "start", UNIT], check=False, timeout=60)
+    yield wait_until(address, 30, subprocess.getoutput(f"journalctl -u {UNIT} --no-pager"))
     systemctl("stop", UNIT)
     DROP_IN.unlink()
 

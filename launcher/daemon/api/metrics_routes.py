@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from launcher import wire
 from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.handlers.jobs import problems_of
 from launcher.daemon.api.route import get
 from launcher.daemon.api.views import metric_views as views
 from launcher.daemon.loop import clock, loop_lag
@@ -19,9 +20,7 @@ async def metrics(context: Context, caller: Caller) -> list[wire.MetricFamily]:
         *views.job_families(world, kept),
         *views.slice_families(world, kept, memory, clock.now().boot),
         *views.daemon_families(world, kept, loop_lag.present().largest(), disk),
-        views.gauge(
-            "problems", "Problems that `launch status` lists.", len(context.health.problems())
-        ),
+        views.gauge("problems", "Problems that `launch status` lists.", len(problems_of(context))),
         views.gauge("read_only", "Whether commits fail.", context.event_loop.read_only is not None),
         views.gauge(
             "waiting_events", "Events that wait for a decision.", context.event_loop.waiting

@@ -19,7 +19,10 @@ LAUNCH, PYTHON = Path("/opt/launcher/bin/launch"), Path("/usr/bin/true")
 def test_every_unit_has_the_paths_of_this_installation() -> None:
     found = units(LAUNCH, PYTHON)
     assert tuple(found) == NAMES
-    assert "@" not in "".join(found.values()).replace("@system-service", "").replace("@mount", "")
+    text = "".join(found.values())
+    for group in ("@system-service", "@mount", "@privileged", "@resources"):
+        text = text.replace(group, "")
+    assert "@" not in text
     assert f"ExecStart={LAUNCH} serve\n" in found["launcher.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.mount_helper " in found["launcher-pins.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.output\n" in found["launcher-output.service"]
