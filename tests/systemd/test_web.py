@@ -16,6 +16,7 @@ from tests.support.wait import wait_until
 from tests.systemd.conftest import LAUNCH, UNITS, as_user, is_active, systemctl
 
 UNIT = "launcher-web.service"
+LOG = Path("/run/launcher-web-test.log")
 DROP_IN = UNITS / f"{UNIT}.d/test.conf"
 """The machine of the tests has this system's network, in which port 8080 may be taken."""
 
@@ -24,18 +25,18 @@ DROP_IN = UNITS / f"{UNIT}.d/test.conf"
 def url() -> Iterator[str]:
     subprocess.run(["systemd-sysusers"], check=True, timeout=60)
     DROP_IN.parent.mkdir(exist_ok=True)
-    DROP_IN.write_text(f"[Service]\nExecStart=\nExecStart={LAUNCH} web --listen 127.0.0.1:0\n")
+    command = f"ExecStart=\nExecStart={LAUNCH} web --listen 127.0.0.1:0\n"
+    DROP_IN.write_text(f"[Service]\n{command}StandardError=truncate:{LOG}\n")
     systemctl("daemon-reload")
     subprocess.run(["systemctl", "start", UNIT], check=False, timeout=60)
-    yield wait_until(address, 30, subprocess.getoutput(f"journalctl -u {UNIT} --no-pager"))
+    yield wait_until(address, 30, subprocess.getoutput(f"systemctl status {UNIT}; cat {LOG}"))
     systemctl("stop", UNIT)
     DROP_IN.unlink()
 
 
 def address() -> str | None:
-    log = subprocess.getoutput(f"journalctl -u {UNIT} --no-pager -o cat")
-    found = re.findall(r"listening on (http://\S+)", log)
-    return found[-1] if found else None
+    found = re.search(r"listening on (http://\S+)", LOG.read_text()) if LOG.exists() else None
+    return None if found is None else found[1]
 
 
 def get(url: str) -> str:

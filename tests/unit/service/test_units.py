@@ -105,12 +105,12 @@ def test_the_program_is_linked_where_all_users_and_sudo_find_it(
     monkeypatch.setattr("sys.argv", [str(LAUNCH)])
     monkeypatch.setattr("sys.executable", str(PYTHON))
     for name, value in (("SYSTEM_UNITS", str(tmp_path)), ("PAM_SERVICES", tmp_path / "none"),
-                        ("USERS_DIRECTORY", tmp_path), ("ON_PATH", on_path)):  # fmt: skip
+                        ("USERS_DIRECTORY", tmp_path / "sysusers.d"), ("ON_PATH", on_path)):  # fmt: skip
         monkeypatch.setattr(install_service, name, value)
     for _ in range(2):  # an upgrade finds the link
         assert launch("install-service", "--directory", str(tmp_path)).code == 0
         assert on_path.readlink() == LAUNCH
-    assert "u launcher-web - " in (tmp_path / "launcher-web.conf").read_text()
+    assert "u launcher-web - " in (tmp_path / "sysusers.d/launcher-web.conf").read_text()
     on_path.unlink()
     on_path.write_text("somebody's own")
     assert "is kept" in launch("install-service", "--directory", str(tmp_path)).err

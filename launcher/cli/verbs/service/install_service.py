@@ -72,9 +72,10 @@ def _write_beside() -> None:
     if PAM_SERVICES.is_dir() and not pam.exists():
         pam.write_text(pam_service())
         pam.chmod(0o644)
-    if USERS_DIRECTORY.is_dir():
-        (USERS_DIRECTORY / SYSUSERS).write_text(sysusers())
-        (USERS_DIRECTORY / SYSUSERS).chmod(0o644)
+    USERS_DIRECTORY.mkdir(exist_ok=True)
+    USERS_DIRECTORY.chmod(0o755)
+    (USERS_DIRECTORY / SYSUSERS).write_text(sysusers())
+    (USERS_DIRECTORY / SYSUSERS).chmod(0o644)
 
 
 def _check(group: str) -> None:
