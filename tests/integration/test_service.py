@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from launcher import Client
-from launcher.service.units import units
+from launcher.service.units import sysusers, units
 from tests.conftest import MakeDaemon
 from tests.support.wait import wait_until
 
@@ -88,6 +88,19 @@ def test_the_web_service_may_use_the_network_and_nothing_else(written: Path) -> 
     found = re.search(r"Overall exposure level for launcher-web.service: ([\d.]+)", told)
     assert found is not None, told
     assert float(found[1]) <= 1.8
+
+
+def test_systemd_would_make_the_user_of_the_web_service(tmp_path: Path) -> None:
+    declared = tmp_path / "launcher-web.conf"
+    declared.write_text(sysusers())
+    done = subprocess.run(
+        ["systemd-sysusers", "--dry-run", f"--root={tmp_path}", "/launcher-web.conf"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "Creating user 'launcher-web'" in done.stdout + done.stderr
 
 
 def test_the_helper_has_no_mounts_of_its_own(written: Path) -> None:

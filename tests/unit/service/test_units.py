@@ -104,8 +104,13 @@ def test_the_program_is_linked_where_all_users_and_sudo_find_it(
     on_path.parent.mkdir()
     monkeypatch.setattr("sys.argv", [str(LAUNCH)])
     monkeypatch.setattr("sys.executable", str(PYTHON))
-    for name, value in (("SYSTEM_UNITS", str(tmp_path)), ("PAM_SERVICES", tmp_path / "none"),
-                        ("USERS_DIRECTORY", tmp_path / "sysusers.d"), ("ON_PATH", on_path)):  # fmt: skip
+    places = {
+        "SYSTEM_UNITS": str(tmp_path),
+        "PAM_SERVICES": tmp_path / "none",
+        "USERS_DIRECTORY": tmp_path / "sysusers.d",
+        "ON_PATH": on_path,
+    }
+    for name, value in places.items():
         monkeypatch.setattr(install_service, name, value)
     for _ in range(2):  # an upgrade finds the link
         assert launch("install-service", "--directory", str(tmp_path)).code == 0
