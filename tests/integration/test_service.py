@@ -91,10 +91,11 @@ def test_the_web_service_may_use_the_network_and_nothing_else(written: Path) -> 
 
 
 def test_systemd_would_make_the_user_of_the_web_service(tmp_path: Path) -> None:
-    declared = tmp_path / "launcher-web.conf"
+    declared = tmp_path / "etc/sysusers.d/launcher-web.conf"
+    declared.parent.mkdir(parents=True)
     declared.write_text(sysusers())
     done = subprocess.run(
-        ["systemd-sysusers", "--dry-run", f"--root={tmp_path}", "/launcher-web.conf"],
+        ["systemd-sysusers", "--dry-run", f"--root={tmp_path}"],
         capture_output=True,
         text=True,
         check=False,
