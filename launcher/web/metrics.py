@@ -74,16 +74,20 @@ class MetricsReader:
         self._client = client
         self._text = b""
         self._read_at = float("-inf")
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
         self._problem: str | None = None
 
     async def text(self) -> bytes:
         """Return the metrics; without a daemon the text says so."""
-        async with self._reading:
-            if time.monotonic() - self._read_at >= FRESH_SECONDS:
-                self._text = await self._read()
-                self._read_at = time.monotonic()
-            return self._text
+        if time.monotonic() - self._read_at >= FRESH_SECONDS:
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._read_again())
+            await asyncio.shield(self._reading)  # a client that leaves ends it for nobody else
+        return self._text
+
+    async def _read_again(self) -> None:
+        self._text = await self._read()
+        self._read_at = time.monotonic()
 
     async def _read(self) -> bytes:
         families: list[wire.MetricFamily] = []

@@ -18,8 +18,7 @@ class MemoryPeaks:
         """Take new samples: ``used_of`` returns the memory used on a slice, None if unknown."""
         before, self._peaks = self._peaks, {}
         for state in slices:
-            uuid, lease = state.slice.uuid, state.lease
-            attempt = (lease.job, lease.attempt) if lease is not None else None
+            uuid, attempt = state.slice.uuid, _attempt(state)
             of, peak = before.get(uuid, (None, 0))
             if attempt is not None and attempt != of:
                 of, peak = attempt, 0
@@ -29,7 +28,12 @@ class MemoryPeaks:
             if of is not None:
                 self._peaks[uuid] = of, peak
 
-    def of(self, uuid: str) -> int | None:
-        """Return the peak of a slice, None if no job had it since the start of the daemon."""
-        found = self._peaks.get(uuid)
-        return None if found is None else found[1]
+    def of(self, state: SliceState) -> int | None:
+        """Return the peak of a slice, None before the first sample of its attempt."""
+        of, peak = self._peaks.get(state.slice.uuid, (None, 0))
+        return None if of is None or _attempt(state) not in (None, of) else peak
+
+
+def _attempt(state: SliceState) -> tuple[int, int] | None:
+    """Return the attempt that has a slice (job, number), None if it is free."""
+    return None if state.lease is None else (state.lease.job, state.lease.attempt)

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from launcher import wire
 from launcher.web import metrics
+from tests.support.wait import wait_until
 from tests.unit.client.stub_daemon import Json, StubDaemon
 from tests.unit.web.service import service
 
@@ -75,6 +76,29 @@ def test_the_daemon_is_asked_as_an_observer_and_once_for_many_scrapes(daemon: St
     scraped(daemon.path, times=20)
     (asked,) = daemon.asked
     assert asked.headers["Launcher-Role"] == "observer"
+
+
+def test_clients_that_leave_at_once_do_not_multiply_the_requests_to_the_daemon(
+    daemon: StubDaemon,
+) -> None:
+    over = threading.Event()
+    daemon.on("GET", "/v1/metrics")
+    daemon.otherwise = lambda asked: (over.wait(10), Json([]))[1]
+
+    async def body() -> None:
+        async with service(daemon.path) as web:
+            for _ in range(20):
+                _, writer = await web.connect()
+                writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await asyncio.to_thread(wait_until, lambda: web.connections.open)
+                await asyncio.to_thread(wait_until, lambda: daemon.asked)
+                writer.close()
+                await asyncio.to_thread(wait_until, lambda: not web.connections.open)
+            over.set()
+            assert (await web.get("/metrics")).status == 200
+
+    asyncio.run(body())
+    assert len(daemon.asked) == 1
 
 
 def test_without_a_daemon_the_metrics_say_so(short_dir: Path) -> None:

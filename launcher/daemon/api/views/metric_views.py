@@ -100,7 +100,7 @@ def slice_families(
     """Return the metrics about slices and GPUs; ``boot`` is now in CLOCK_BOOTTIME seconds."""
     states = list(world.slices.values())
     used = {s.slice.uuid: memory_mib(s.slice.uuid) for s in states}
-    peaks = {s.slice.uuid: metrics.peaks.of(s.slice.uuid) for s in states}
+    peaks = {s.slice.uuid: metrics.peaks.of(s) for s in states}
     size = {s.slice.uuid: s.slice.memory_mib for s in states}
     return [
         gauge("slices", "Slices by state and profile.", _slices(world, states)),

@@ -16,7 +16,7 @@ def state(job: int | None, attempt: int = 1) -> SliceState:
 
 def seen(peaks: MemoryPeaks, where: SliceState, used: int | None) -> int | None:
     peaks.sampled([where], lambda uuid: used)
-    return peaks.of(SLICE.uuid)
+    return peaks.of(where)
 
 
 def test_the_peak_is_the_greatest_sample_of_the_attempt() -> None:
@@ -37,4 +37,11 @@ def test_a_slice_without_a_job_has_none_and_one_that_is_gone_is_forgotten() -> N
     assert seen(peaks, state(None), 100) is None
     seen(peaks, state(1), 100)
     peaks.sampled([], lambda uuid: None)
-    assert peaks.of(SLICE.uuid) is None
+    assert peaks.of(state(1)) is None
+
+
+def test_the_peak_of_an_earlier_job_is_not_shown_for_the_next_one() -> None:
+    peaks = MemoryPeaks()
+    seen(peaks, state(1), 500)
+    assert peaks.of(state(2)) is None
+    assert peaks.of(state(None)) == 500
