@@ -49,13 +49,15 @@ def serve(config: str | None = None, listen: str | None = None) -> int:
     ``config`` names the configuration file. Raises ``ConfigError`` if it is not valid, or the
     address cannot be used.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     table = load({"config": web_config_file(config)}).web
     if listen is not None:
         table = dataclasses.replace(table, listen=listen)
+    listening = listener(table.listen)
+    os.environ.pop("LAUNCHER_HOST", None)  # it serves the daemon of this machine
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     if os.getuid() == 0:
         log.warning("it runs as root, which it does not need: see `launch help monitoring`")
-    return asyncio.run(_run(table, listener(table.listen)))
+    return asyncio.run(_run(table, listening))
 
 
 def listener(listen: str) -> socket.socket:
