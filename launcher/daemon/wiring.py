@@ -204,7 +204,6 @@ class Daemon:
     def _changed(self, changes: Changes) -> None:
         self.subscriptions.changed(changes)
         self.secrets.changed(changes)
-        self.metrics.changed(changes)
 
     def _sampled(self) -> None:
         """Use new samples of slices."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from launcher.core.messages import events as ev
 from launcher.core.messages.changes import Changes
@@ -54,19 +54,20 @@ class DaemonMetrics:
         """Record that a phase of the start is over."""
         self.phases[phase] = clock.now().boot - self.started_at.boot
 
-    def changed(self, changes: Changes) -> None:
-        """Count a committed decision."""
+    def decided(self, changes: Changes, events: Iterable[ev.Event]) -> Iterator[None]:
+        """Count a committed decision and its events, in steps."""
+        self._saw(events)
         if not changes:
             return
         now = clock.now()
-        self.jobs.changed(changes, now.wall)
         if changes.leases:
-            users = {job.id: job.owner.name for job in changes.jobs.values()}
+            jobs = (changes.jobs.get(lease.job) for lease in changes.leases.values())
+            users = {job.id: job.owner.name for job in jobs if job is not None}
             self.hours.changed(changes, users, now.boot)
         self.quarantines += sum(each is not None for each in changes.quarantines.values())
+        yield from self.jobs.changed(changes, now.wall)
 
-    def decided(self, events: Iterable[ev.Event]) -> None:
-        """Count the events of a committed decision."""
+    def _saw(self, events: Iterable[ev.Event]) -> None:
         for event in events:
             match event:
                 case ev.ImageResolved(pulled=True):

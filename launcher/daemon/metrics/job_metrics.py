@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from launcher.core.messages.changes import Changes, HistoryLine
 from launcher.core.messages.events import AttemptStarted, StartFailed
 from launcher.core.model.job import Job, Outcome, State, wall_of
 from launcher.daemon.metrics.amounts import SECONDS, Histogram, LabelledCounter
 
+AT_A_TIME = 200
+"""Lines or jobs in one step."""
+PLENTIFUL = frozenset({"submitted", "image"})
+"""Lines of the history that one decision may write for 100,000 jobs, and that count nothing."""
 GRANTED = "granted"
 """The history's word for a new attempt (``core.scheduling.scheduler``)."""
 
@@ -31,19 +35,32 @@ class JobMetrics:
         """Leave out the ends of these jobs, if they ended before the start of the daemon."""
         self._completing |= {job.id for job in jobs if job.outcome is not None}
 
-    def changed(self, changes: Changes, wall: float) -> None:
-        """Count a committed decision; ``wall`` is its time (seconds since 1970)."""
+    def changed(self, changes: Changes, wall: float) -> Iterator[None]:
+        """Count a committed decision, in steps; ``wall`` is its time (seconds since 1970).
+
+        Every end of a job has a line in its history, so jobs that were only submitted cost nothing.
+        """
         self.submitted += len(changes.new_jobs)
-        for line in changes.history:
+        lines = [line for line in changes.history if line.event not in PLENTIFUL]
+        for number, line in enumerate(lines, start=1):
             if (job := changes.jobs.get(line.job)) is not None:
                 self._count(line, job)
-        for job in changes.jobs.values():
-            if job.outcome is None:
-                self._completing.discard(job.id)
-            elif job.id not in self._completing:
-                self._end(job, wall)
-            if job.state is State.DONE:
-                self._completing.discard(job.id)
+            if number % AT_A_TIME == 0:
+                yield
+        for number, job_id in enumerate(dict.fromkeys(line.job for line in lines), start=1):
+            if (job := changes.jobs.get(job_id)) is not None:
+                self._look(job, wall)
+            if number % AT_A_TIME == 0:
+                yield
+
+    def _look(self, job: Job, wall: float) -> None:
+        """Count the end of a job that has ended, once."""
+        if job.outcome is None:
+            self._completing.discard(job.id)
+        elif job.id not in self._completing:
+            self._end(job, wall)
+        if job.state is State.DONE:
+            self._completing.discard(job.id)
 
     def _count(self, line: HistoryLine, job: Job) -> None:
         if line.event == GRANTED:

@@ -6,7 +6,7 @@ A real store on a real small disk; nobody starts containers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,10 +128,14 @@ def test_what_was_decided_and_how_long_its_commit_took_is_told_once(tmp_path: Pa
     decided: list[ev.Event] = []
     took: list[tuple[float, bool]] = []
 
+    def told(_: Changes, events: Sequence[ev.Event]) -> Iterator[None]:
+        decided.extend(events)
+        yield
+
     async def body() -> None:
         committer = Committer(Store.open(tmp_path), lambda *commit: took.append(commit))
         world = await committer.load(2)
-        loop = EventLoop(world, committer, lambda _: None, lambda _: None, decided=decided.extend)
+        loop = EventLoop(world, committer, lambda _: None, lambda _: None, decided=told)
         task = asyncio.create_task(loop.run())
         loop.post(ev.InventoryFailed("NVML does not answer"), ev.EngineDown("it is away"))
         await until(lambda: len(decided) == 2)

@@ -10,14 +10,19 @@ from tests.support.builders import IMAGE, Machine, profile
 from tests.unit.store.worlds import changes
 
 
+def seen(metrics: DaemonMetrics, *events: ev.Event, changes: Changes | None = None) -> None:
+    """Let it count a decision."""
+    for _ in metrics.decided(changes or Changes(), events):
+        pass
+
+
 def test_pulls_are_counted_and_images_that_were_here_are_not() -> None:
     metrics = DaemonMetrics()
-    metrics.decided(
-        [
-            ev.ImageResolved(IMAGE, "sha256:1", pulled=True),
-            ev.ImageResolved(IMAGE, "sha256:1"),
-            ev.ImageFailed(IMAGE, "no such image"),
-        ]
+    seen(
+        metrics,
+        ev.ImageResolved(IMAGE, "sha256:1", pulled=True),
+        ev.ImageResolved(IMAGE, "sha256:1"),
+        ev.ImageFailed(IMAGE, "no such image"),
     )
     assert metrics.pulls.by_label == {"pulled": 1, "failed": 1}
 
@@ -26,21 +31,21 @@ def test_an_outage_of_nvml_is_counted_once_however_often_it_is_seen() -> None:
     metrics = DaemonMetrics()
     read = ev.InventoryRead(Inventory("580.95.05", (), ()))
     failed = ev.InventoryFailed("NVML does not answer")
-    metrics.decided([failed, failed, read, failed, ev.EngineDown("away"), ev.Tick()])
+    seen(metrics, failed, failed, read, failed, ev.EngineDown("away"), ev.Tick())
     assert metrics.outages.by_label == {"docker": 1, "nvml": 2}
 
 
 def test_errors_of_the_driver_are_counted_by_their_number() -> None:
     metrics = DaemonMetrics()
     numbers = (79, 79, 13)
-    metrics.decided([ev.XidSeen(Xid("GPU-a", number, None, None)) for number in numbers])
+    seen(metrics, *(ev.XidSeen(Xid("GPU-a", number, None, None)) for number in numbers))
     assert metrics.xids.by_label == dict.fromkeys(GRAVE_XIDS, 0) | {"79": 2, "13": 1}
 
 
 def test_a_quarantine_is_counted_and_its_end_is_not() -> None:
     metrics = DaemonMetrics()
-    metrics.changed(changes(quarantines={"MIG-1": Quarantine("why"), "MIG-2": None}))
-    metrics.changed(Changes())
+    seen(metrics, changes=changes(quarantines={"MIG-1": Quarantine("why"), "MIG-2": None}))
+    seen(metrics)
     assert metrics.quarantines == 1
 
 

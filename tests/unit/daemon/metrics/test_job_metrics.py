@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from launcher.core.messages import events as ev
-from launcher.core.model.job import Job, Outcome
-from launcher.daemon.metrics.job_metrics import GRANTED, JobMetrics
+from launcher.core.model.job import Job, Outcome, State
+from launcher.daemon.metrics.job_metrics import AT_A_TIME, GRANTED, JobMetrics
 from launcher.spec.job_spec import Retries
 from tests.support.builders import Machine, profile
 
@@ -19,7 +19,8 @@ class Counted:
         self.machine.world.take_changes()
 
     def take(self) -> None:
-        self.metrics.changed(self.machine.world.take_changes(), self.machine.time.wall)
+        for _ in self.metrics.changed(self.machine.world.take_changes(), self.machine.time.wall):
+            pass
 
     def submit(self, **spec: object) -> Job:
         (job,) = self.machine.submit(profile(), **spec)  # type: ignore[arg-type]
@@ -69,7 +70,7 @@ def test_a_job_that_ended_before_the_daemon_started_is_not_counted() -> None:
     restarted = JobMetrics()
     restarted.resume([job])
     counted.machine.tell(ev.SlicesIdle(job.id, job.attempt, job.slices))
-    restarted.changed(counted.machine.world.take_changes(), counted.machine.time.wall)
+    assert not [*restarted.changed(counted.machine.world.take_changes(), 0.0)]
     assert sum(restarted.ended.by_label.values()) == 0
     assert not restarted._completing
 
@@ -111,3 +112,16 @@ def test_the_word_of_the_history_for_a_grant_is_the_one_that_is_counted() -> Non
     counted = Counted()
     counted.machine.submit(profile())
     assert GRANTED in {line.event for line in counted.machine.world.changes.history}
+
+
+def test_jobs_that_are_only_submitted_cost_no_step_and_many_ends_take_many() -> None:
+    counted = Counted()
+    machine = counted.machine
+    machine.submit_array(1000, profile())
+    assert not [*counted.metrics.changed(machine.world.take_changes(), 0.0)]
+    assert counted.metrics.submitted == 1000
+    waiting = [job.id for job in machine.world.jobs.values() if job.state is State.PENDING]
+    machine.tell(*(ev.CancelAsked(job_id, 1000) for job_id in waiting))
+    steps = [*counted.metrics.changed(machine.world.take_changes(), 0.0)]
+    assert len(steps) >= 2 * (len(waiting) // AT_A_TIME)
+    assert counted.metrics.ended.by_label[Outcome.CANCELLED.value] == len(waiting)
