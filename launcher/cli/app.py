@@ -67,6 +67,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "The daemon": {
         "serve": "Run the daemon in the foreground.",
         "stop": "End the daemon; its jobs go on.",
+        "web": "Serve metrics over HTTP.",
         "install-service": "Write the units of a system service.",
         "status": "Say whether the daemon is well.",
         "events": "Show what happens to jobs and slices, as JSON lines.",
@@ -78,7 +79,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 """Every verb with its summary, so that ``launch --help`` loads none of them."""
-ONLY_HERE = {"serve", "install-service", "restore"}
+ONLY_HERE = {"serve", "install-service", "restore", "web"}
 """Verbs that work on this machine alone: they refuse -H, and ignore LAUNCHER_HOST."""
 PACKAGES = {
     "First steps": "launcher.cli.verbs.learn",

@@ -32,7 +32,8 @@ class Client(JobRequests, Following, MachineRequests):
     ``socket`` is the path of the daemon's socket, ``unix:///PATH``, or ``ssh://USER@HOST`` for a
     daemon on another machine. Without it ``LAUNCHER_HOST`` or ``LAUNCHER_SOCKET`` names the daemon,
     else the system's and the user's own are tried. ``notice`` receives messages that are not
-    errors: a version difference, or a wait for the daemon.
+    errors: a version difference, or a wait for the daemon. ``role="observer"`` gives up all rights
+    but to read what every user sees.
 
     An ssh connection is made by the first request, serves all of them, and ends with ``close()``,
     a ``with`` block, or the client itself.

@@ -26,13 +26,14 @@ class ClientBase:
         *,
         notice: Callable[[str], None] | None = None,
         reconnect: float = RECONNECT_SECONDS,
+        role: str | None = None,
     ) -> None:
         self.timeout = timeout
         self.reconnect = reconnect
         self.wakeup: int | None = None
         """For programs that handle signals while they follow: see ``HttpConnection.patient``."""
         place = place_of(socket)
-        self._transport = Transport(place.sockets, notice, ssh=place.ssh)
+        self._transport = Transport(place.sockets, notice, ssh=place.ssh, role=role)
 
     def __enter__(self) -> Self:
         return self

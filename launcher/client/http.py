@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 VERSION_HEADER = "Launcher-Version"
 NOTICE_HEADER = "Launcher-Notice"
+ROLE_HEADER = "Launcher-Role"
 HEADERS = {VERSION_HEADER: launcher.__version__, "Accept": "application/json"}
 PATIENCE_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 10.0
@@ -58,8 +59,10 @@ class Transport:
         notice: Callable[[str], None] | None,
         *,
         ssh: str | None = None,
+        role: str | None = None,
     ) -> None:
         self.candidates = candidates
+        self.headers = HEADERS if role is None else {**HEADERS, ROLE_HEADER: role}
         self.host = _ssh_host(ssh, notice) if ssh else None
         self.socket: str | None = None
         self.daemon_version: str | None = None
@@ -104,7 +107,7 @@ class Transport:
         """Return the parsed JSON of an exchange whose body may be of any length."""
         connection = self._connect(timeout)
         try:
-            connection.upload("POST", path, HEADERS, body)
+            connection.upload("POST", path, self.headers, body)
             content = self._all(connection)
             if not 200 <= connection.response.status < 300:
                 raise reply_error(connection.response, content)
@@ -128,7 +131,7 @@ class Transport:
     def _once(self, method: str, path: str, body: Any, timeout: float) -> HttpConnection:
         connection = self._connect(timeout)
         try:
-            connection.request(*request_of(method, path, body))
+            connection.request(*self.request_of(method, path, body))
             if not self.accepts(connection.response):
                 raise reply_error(connection.response, self._all(connection))
         except TimeoutError as error:
@@ -141,6 +144,15 @@ class Transport:
             connection.close()
             raise
         return connection
+
+    def request_of(
+        self, method: str, path: str, body: Any = None
+    ) -> tuple[str, str, dict[str, str], bytes]:
+        """Return a request: its method, path, headers, and its body as JSON."""
+        if body is None:
+            return method, path, self.headers, b""
+        data = json.dumps(body, separators=(",", ":")).encode()
+        return method, path, {**self.headers, "Content-Type": "application/json"}, data
 
     def _all(self, connection: HttpConnection) -> bytes:
         try:
@@ -216,14 +228,6 @@ def _ssh_host(url: str, notice: Callable[[str], None] | None) -> SshHost:
     from launcher.client.ssh.host import SshHost
 
     return SshHost(url, notice or (lambda _: None))
-
-
-def request_of(method: str, path: str, body: Any = None) -> tuple[str, str, dict[str, str], bytes]:
-    """Return a request: its method, path, headers, and its body as JSON."""
-    if body is None:
-        return method, path, HEADERS, b""
-    data = json.dumps(body, separators=(",", ":")).encode()
-    return method, path, {**HEADERS, "Content-Type": "application/json"}, data
 
 
 class Overload:

@@ -36,6 +36,10 @@ class MachineRequests(ClientBase):
         reply = self._post("/v1/images/publish", dataclasses.asdict(request))
         return decode_list(wire.ImageView, reply)
 
+    def metrics(self) -> list[wire.MetricFamily]:
+        """Return the daemon's metrics; ``launch web`` shows them to Prometheus."""
+        return decode_list(wire.MetricFamily, self._get("/v1/metrics"))
+
     def slices(self) -> list[wire.SliceView]:
         """Return every slice of the machine and its use."""
         return decode_list(wire.SliceView, self._get("/v1/slices"))

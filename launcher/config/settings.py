@@ -18,6 +18,7 @@ from launcher.config import default_paths
 from launcher.config.docker_context import docker_host
 from launcher.config.history import History, with_jobs
 from launcher.config.limits import Limits
+from launcher.config.web import UsersTable, WebTable
 from launcher.core.policy.settings import (
     DEFAULT_RULES,
     FairShare,
@@ -132,6 +133,8 @@ class Keys:
     foreign: Foreign = field(default_factory=Foreign)
     limits: Limits = field(default_factory=Limits)  #: of each user; admins: connections and times
     history: History = field(default_factory=History)
+    users: UsersTable = field(default_factory=UsersTable)
+    web: WebTable = field(default_factory=WebTable)  #: of `launch web`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from launcher.daemon.attempts.start_journal import StartJournal
 from launcher.daemon.attempts.starter import Starter
 from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
 from launcher.daemon.doctor.nvml import unfit
+from launcher.daemon.log_keeping import LogKeeping
 from launcher.daemon.loop import clock, slowness
 from launcher.daemon.loop.audit_log import Audit
 from launcher.daemon.loop.change_counter import unstored_state
@@ -40,6 +41,7 @@ from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.loop.threads import in_thread
 from launcher.daemon.machine import device_numbers
 from launcher.daemon.machine.devices import Devices
+from launcher.daemon.machine.disk_space import DiskFree
 from launcher.daemon.machine.foreign_allowlist import ForeignAllowlist
 from launcher.daemon.machine.foreign_use import ForeignUse
 from launcher.daemon.machine.gpu_claims import GpuClaims
@@ -50,6 +52,7 @@ from launcher.daemon.machine.observers import Observers, attempt_of
 from launcher.daemon.machine.slice_samples import SliceSampler
 from launcher.daemon.machine.tools import host_of
 from launcher.daemon.machine.xid_watch import XidWatcher
+from launcher.daemon.metrics.daemon_metrics import DaemonMetrics
 from launcher.daemon.mounts import mounts
 from launcher.daemon.mounts.container_directories import Directories
 from launcher.daemon.mounts.home_keeper import HomeKeeper
@@ -58,9 +61,6 @@ from launcher.daemon.mounts.secret_mounts import places_of
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.capture import Capture
 from launcher.daemon.output.host_output import HostOutput
-from launcher.daemon.output.log_usage import LogUsage
-from launcher.daemon.output.old_logs import OldLogs
-from launcher.daemon.output.retention import Retention
 from launcher.daemon.outside import Outside
 from launcher.daemon.recovery import layout_restore, recovery_mode
 from launcher.daemon.recovery.first_reconcile import reconcile
@@ -88,7 +88,8 @@ class Daemon:
         self.health = Health()
         self.devices = Devices(self.gpu, self.containers, self.health)
         self.subscriptions = Subscriptions(lambda: unstored_state(self.event_loop.world))
-        self.committer = Committer(store)
+        self.metrics = DaemonMetrics()
+        self.committer = Committer(store, self.metrics.committed)
         self.claims = GpuClaims(config.lock_dir, store.id, self.gpu.device_node)
         self.allowed = ForeignAllowlist(config.foreign.allow)
         self.own_container = own_container()
@@ -102,19 +103,20 @@ class Daemon:
         self.idle_check = self._prover_of(self.containers)
         self.measuring = Measuring(
             self.outside.witness, SliceSampler(self.gpu), lambda: self.event_loop.world,
-            self.subscriptions.counter.add,
+            self._sampled,
         )  # fmt: skip
         self.pins = self.outside.pins
         self.secrets = SecretStore(config.state_dir / "secrets", self._in_thread)
         self.places = places_of(config, self.pins)
         self.logs_directory, self.store_id = config.state_dir / "logs", store.id
         self.home_keeper = self._home_keeper()
-        self.log_use, self.retention = self._log_usage(), self._retention()
+        self.log_keeping = LogKeeping(config, self.committer, lambda: self.event_loop)
+        self.log_use, self.retention = self.log_keeping.use, self.log_keeping.retention
         self.capture = self._capture()
         self.turns = ForegroundTurns(self.subscriptions.touch)
         self.audit = Audit(self.committer, lambda: clock.now().wall)
         refused = self.audit.refuse_connection
-        self.connections = ConnectionManager(Limiter(config.limits), refused=refused)
+        self.connections = ConnectionManager(Limiter.of(config), refused=refused)
         self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
 
     def _in_thread(self, call: Callable[[], None]) -> None:
@@ -124,19 +126,6 @@ class Daemon:
     def _home_keeper(self) -> HomeKeeper:
         homes, seconds = self.outside.homes, self.config.sweep_seconds
         return HomeKeeper(homes, self.containers, self.store_id, lambda: self.event_loop, seconds)
-
-    def _log_usage(self) -> LogUsage:
-        most = self.config.log_limit_mib * 2**20
-        return LogUsage(self.logs_directory, most, lambda: self.event_loop.world)
-
-    def _retention(self) -> Retention:
-        logs = OldLogs(
-            self.logs_directory, self._owners, lambda job: job in self.event_loop.world.jobs
-        )
-        return Retention(self.config.history, lambda: self.event_loop, self.committer, logs)
-
-    async def _owners(self, first: int, last: int) -> Mapping[int, int]:
-        return await self.committer.read_slowly(Reader.owners_between, first, last)
 
     def _capture(self) -> Capture:
         return Capture(
@@ -168,8 +157,10 @@ class Daemon:
             self.config, lambda: resume(world, clock.now(), rebooted=self.rebooted)
         )
         self.event_loop = EventLoop(
-            world, self.committer, self._dispatch, self._changed, self.connections.time.spent
-        )
+            world, self.committer, self._dispatch, self._changed, self.connections.time.spent,
+            self.metrics.decided,
+        )  # fmt: skip
+        self.metrics.resume(world)
         self.observers = self._observers()
         self.runners = self._runners()
         await self._take_over_secrets()
@@ -192,7 +183,7 @@ class Daemon:
             "event loop": self.event_loop.run(),
             "audit": self.audit.run(),
             "watch": slowness.watch(self.health, self.runners),
-            "logs": self.log_use.run(self._owners),
+            "logs": self.log_use.run(self.log_keeping.owners),
             "retention": self.retention.run(),
             "homes": self.home_keeper.run(),
         }
@@ -218,6 +209,12 @@ class Daemon:
     def _changed(self, changes: Changes) -> None:
         self.subscriptions.changed(changes)
         self.secrets.changed(changes)
+
+    def _sampled(self) -> None:
+        """Use new samples of slices."""
+        slices = self.event_loop.world.slices.values()
+        self.metrics.peaks.sampled(slices, self.measuring.sampler.memory_used_mib)
+        self.subscriptions.counter.add()
 
     def _container_names(self) -> list[str]:
         """Return the names of the live attempts' containers. Thread-safe."""
@@ -266,6 +263,7 @@ class Daemon:
         await reconcile(*parts, restore if self.rebooted else None)
         await in_thread("mounts", self._sweep_mounts)
         self.reconciled.set()
+        self.metrics.reached("reconcile")
         self.xids.ready.set()
         await asyncio.gather(self.observers.run(), self._sweep_host_jobs())
 
@@ -356,6 +354,8 @@ class Daemon:
             log_directory=self.logs_directory,
             gpu=self.gpu,
             measuring=self.measuring,
+            metrics=self.metrics,
+            disk=DiskFree(self.config.state_dir),
             devices=self.devices,
             container=self.own_container,
             idle_check=self.idle_check,

@@ -21,7 +21,10 @@ NAMES = (
     "launcher-host-users.socket",
     "launcher-network.service",
     "launcher-network.timer",
+    "launcher-web.service",
 )
+SYSUSERS = "launcher-web.conf"
+"""The user of launcher-web.service, for systemd-sysusers(8)."""
 PAM = "launcher-host"
 """The PAM service of background host jobs (launcher.host.systemd.service)."""
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
@@ -54,6 +57,11 @@ def units(launch: Path, python: Path, group: str | None = None) -> dict[str, str
 def pam_service() -> str:
     """Return the text of the PAM service of background host jobs."""
     return resources.files(__package__).joinpath("pam", PAM).read_text("utf-8")
+
+
+def sysusers() -> str:
+    """Return the declaration of the user of launcher-web.service."""
+    return resources.files(__package__).joinpath("sysusers", SYSUSERS).read_text("utf-8")
 
 
 def _must_be_seen(program: Path) -> None:

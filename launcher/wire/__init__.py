@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from launcher.wire.login import LoginRequest as LoginRequest
     from launcher.wire.machine import ChangeCount as ChangeCount
     from launcher.wire.machine import Check as Check
+    from launcher.wire.machine import MetricFamily as MetricFamily
+    from launcher.wire.machine import MetricSample as MetricSample
     from launcher.wire.machine import ProcessView as ProcessView
     from launcher.wire.machine import SliceView as SliceView
     from launcher.wire.machine import Status as Status
@@ -110,6 +112,9 @@ MAX_USERS_BODY_BYTES = 4 * 1024 * 1024
 MAX_SMALL_BODY_BYTES = 256 * 1024
 """Of every other request."""
 
+ROLE_HEADER, OBSERVER = "Launcher-Role", "observer"
+"""A request header and its value: the caller wants the rights of an observer, which are fewer."""
+
 _HOMES = {
     "spec.gpus": "GpuRequest",
     "spec.job_spec": "ArrayRequest JobSpec Mount Retries SignalBefore Ulimit",
@@ -126,7 +131,7 @@ _HOMES = {
     "wire.images": "ImageView LocalImageView OwnImageView PublishRequest RemoveImageRequest",
     "wire.history": "EventLine EventPage PruneReply PruneRequest PublishedArray PublishedJob",
     "wire.usage": "ClearCacheReply ClearCacheRequest JobDisk UsageReport UsageView UserDisk",
-    "wire.machine": "SliceView Status Check ChangeCount ProcessView",
+    "wire.machine": "SliceView Status Check ChangeCount ProcessView MetricFamily MetricSample",
     "wire.audit": "AuditView",
     "wire.terminal": "CommandView ExecRequest PortView TerminalSize",
     "wire.error": "ErrorReply",

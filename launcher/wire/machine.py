@@ -89,6 +89,32 @@ class Status:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MetricSample:
+    """One value of a metric. Of a histogram, ``value`` is the sum of all observations.
+
+    ``counts`` are a histogram's observations by bucket, the last one unbounded; not cumulative.
+    """
+
+    labels: dict[str, str]
+    value: float
+    counts: list[int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricFamily:
+    """A metric of the daemon under its name in Prometheus, a counter's without ``_total``.
+
+    ``bounds`` are the upper ends of a histogram's buckets but the last one.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    samples: list[MetricSample]
+    bounds: list[float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Check:
     """One line of ``doctor``. ``state`` is ok, warning or problem."""
 

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from launcher.fakegpu import Machine
@@ -83,6 +84,7 @@ def queue(stand: Stand) -> list[Result]:
         command = str(Path(sys.executable).parent / "launch")
         ours = [_timed([command, "ps"], daemon) for _ in range(RUNS)]
         theirs = [_timed([sys.executable, "-c", "import click"], daemon) for _ in range(RUNS)]
+        scraped = [_called(daemon.client.metrics) for _ in range(RUNS)]
         weight = _rss_mib(daemon)
         daemon.stop()
         began = time.perf_counter()
@@ -95,9 +97,16 @@ def queue(stand: Stand) -> list[Result]:
     return [
         Result("ps", f"launch ps {what} / python -c 'import click'", median(ours),
                median(theirs), 2.5),
+        Result("metrics", f"GET /v1/metrics {what} / 20 ms", median(scraped), 0.02, 1.0),
         Result("weight", f"the daemon {what} / 300 MiB", weight, 300.0, 1.0, "MiB"),
         Result("restart", f"a restart {what} / 3 s", again, 3.0, 1.0),
     ]  # fmt: skip
+
+
+def _called(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
 def _timed(command: list[str], daemon: DaemonProcess) -> float:

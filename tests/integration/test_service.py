@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from launcher import Client
-from launcher.service.units import units
+from launcher.service.units import sysusers, units
 from tests.conftest import MakeDaemon
 from tests.support.wait import wait_until
 
@@ -23,6 +23,7 @@ SERVICES = (
     "launcher-ports.service",
     "launcher-host.service",
     "launcher-network.service",
+    "launcher-web.service",
 )
 
 
@@ -80,6 +81,27 @@ def test_the_helper_for_host_jobs_is_shut_in_as_far_as_its_work_allows(written: 
     found = re.search(r"Overall exposure level for launcher-host.service: ([\d.]+)", told)
     assert found is not None, told
     assert float(found[1]) <= 2.5
+
+
+def test_the_web_service_may_use_the_network_and_nothing_else(written: Path) -> None:
+    told = analyze("security", "--offline=yes", str(written / "launcher-web.service"))
+    found = re.search(r"Overall exposure level for launcher-web.service: ([\d.]+)", told)
+    assert found is not None, told
+    assert float(found[1]) <= 1.8
+
+
+def test_systemd_would_make_the_user_of_the_web_service(tmp_path: Path) -> None:
+    declared = tmp_path / "etc/sysusers.d/launcher-web.conf"
+    declared.parent.mkdir(parents=True)
+    declared.write_text(sysusers())
+    done = subprocess.run(
+        ["systemd-sysusers", "--dry-run", f"--root={tmp_path}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "Creating user 'launcher-web'" in done.stdout + done.stderr
 
 
 def test_the_helper_has_no_mounts_of_its_own(written: Path) -> None:

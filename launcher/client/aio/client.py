@@ -46,8 +46,9 @@ class AsyncClient:
         *,
         notice: Callable[[str], None] | None = None,
         reconnect: float = RECONNECT_SECONDS,
+        role: str | None = None,
     ) -> None:
-        self._plain = Client(socket, timeout, notice=notice, reconnect=reconnect)
+        self._plain = Client(socket, timeout, notice=notice, reconnect=reconnect, role=role)
         """Settings and socket, as those of a synchronous client."""
         self._transport = AsyncTransport(self._plain._transport)
         self._watcher = Watcher(self)
@@ -94,6 +95,7 @@ class AsyncClient:
     edit = awaited(Client.edit)
     cancel_all = awaited(Client.cancel_all)
     signal = awaited(Client.signal)
+    metrics = awaited(Client.metrics)
     slices = awaited(Client.slices)
     changed = awaited(Client.changed)
     prune = awaited(Client.prune)

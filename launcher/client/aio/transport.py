@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher import errors
 from launcher.client.http import (
-    HEADERS,
     CutStream,
     FrameBuffer,
     Overload,
     Transport,
     reply_error,
-    request_of,
     unreachable,
 )
 from launcher.client.http11 import ProtocolError, Response, request_head
@@ -94,7 +92,7 @@ class AsyncTransport:
         while True:
             connection = _Connection(await self._connect(), timeout, self._transport)
             try:
-                await connection.request(*request_of(method, path, body))
+                await connection.request(*self._transport.request_of(method, path, body))
                 if self._transport.accepts(connection.response):
                     return connection
                 raise reply_error(connection.response, await connection.read())
@@ -153,7 +151,7 @@ class _Connection:
     async def upload(self, path: str, body: Iterable[bytes]) -> None:
         """As ``request`` with a body of any length, in chunks."""
         with suppress(BrokenPipeError, ConnectionResetError):  # it refused before it read it all
-            await self._send(request_head("POST", path, HEADERS, None))
+            await self._send(request_head("POST", path, self._transport.headers, None))
             for piece in filter(None, body):  # an empty chunk would end the body
                 await self._send(b"%x\r\n%b\r\n" % (len(piece), piece))
             await self._send(b"0\r\n\r\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from launcher import wire
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.query_params import text
-from launcher.daemon.api.route import get
+from launcher.daemon.api.route import Access, get
 from launcher.daemon.users.identity import Caller
 from launcher.errors import NotAllowed
 
@@ -19,6 +19,8 @@ async def advice(context: Context, caller: Caller, *, user: str | None) -> list[
     return await context.adviser.on_users(caller.uid, uid=uid, user=name)
 
 
-USER = text("user", "As an admin: only the jobs of this user; `me` for one's own.")
+OF_USER = text("user", "As an admin: only the jobs of this user; `me` for one's own.")
 
-ROUTES = (get("/v1/advice", advice, list[wire.AdviceView], USER, costly=True),)
+ROUTES = (
+    get("/v1/advice", advice, list[wire.AdviceView], OF_USER, access=Access.USER, costly=True),
+)

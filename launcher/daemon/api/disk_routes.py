@@ -8,7 +8,7 @@ import pwd
 from launcher import wire
 from launcher.core.jobs.disk_use import cache_limit, job_limit
 from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.api.route import get, post
+from launcher.daemon.api.route import Access, get, post
 from launcher.daemon.loop import audit_log
 from launcher.daemon.users.identity import Caller
 from launcher.daemon.users.usernames import account_of
@@ -62,6 +62,6 @@ def _uid_of(name: str) -> int:
 
 
 ROUTES = (
-    get("/v1/disk", disk, list[wire.UserDisk], costly=True),
+    get("/v1/disk", disk, list[wire.UserDisk], costly=True, access=Access.USER),
     post("/v1/cache/clear", clear_cache, wire.ClearCacheRequest, wire.ClearCacheReply, costly=True),
 )

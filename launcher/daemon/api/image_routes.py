@@ -17,7 +17,7 @@ from launcher.core.model.job import Owner
 from launcher.core.model.own_image import PREFIX, KeptImage, OwnImage, parse
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.query_params import text
-from launcher.daemon.api.route import get, post
+from launcher.daemon.api.route import Access, get, post
 from launcher.daemon.loop import audit_log, clock
 from launcher.daemon.users.identity import Caller
 from launcher.errors import (
@@ -218,6 +218,6 @@ async def _piece(request: web.Request, seconds: float) -> bytes:
 
 ROUTES = (
     post("/v1/images/load", load, None, wire.OwnImageView, NAME, raw=True, costly=True),
-    get("/v1/images/own", listed, list[wire.OwnImageView]),
+    get("/v1/images/own", listed, list[wire.OwnImageView], access=Access.USER),
     post("/v1/images/remove", remove, wire.RemoveImageRequest, wire.OwnImageView),
 )

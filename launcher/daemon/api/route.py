@@ -22,8 +22,10 @@ NOTICE = "Launcher-Notice"
 class Access(Enum):
     """The permitted callers of a route."""
 
-    #: Every known user; the handler omits what the caller may not see.
+    #: Every known user; the handler omits what the caller may not see. Observers may only GET.
     ANYONE = "anyone"
+    #: Every known user but observers: it concerns what the caller has.
+    USER = "user"
     #: The owner of the named job, and admins.
     OWNER = "owner"
     ADMIN = "admin"
@@ -63,9 +65,14 @@ class Route:
         return await self.handler(context, caller, *arguments, **parameters)
 
     @property
+    def observable(self) -> bool:
+        """Whether observers may use it: it reads what every user sees."""
+        return self.method == "GET" and self.access is Access.ANYONE
+
+    @property
     def waits(self) -> bool:
         """Whether a request stays open until an event."""
-        return self.reply is None or self.path.endswith("/wait")
+        return self.reply is None or any(each.name == "timeout" for each in self.query)
 
     def most_bytes(self, caller: Caller) -> int:
         """Return the maximum size of its body."""

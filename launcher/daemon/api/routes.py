@@ -21,6 +21,7 @@ from launcher.daemon.api import (
     history_routes,
     image_routes,
     layout_routes,
+    metrics_routes,
     terminal_routes,
 )
 from launcher.daemon.api.handlers import (
@@ -165,6 +166,7 @@ ROUTES: tuple[Route, ...] = (
     *history_routes.ROUTES,
     *image_routes.ROUTES,
     *layout_routes.ROUTES,
+    *metrics_routes.ROUTES,
     *terminal_routes.ROUTES,
     get("/v1/status", jobs.status, wire.Status),
     get("/v1/doctor", doctor.checks, CHECKS, costly=True),

@@ -24,7 +24,7 @@ from launcher.daemon.api.routes import ROUTES
 from launcher.daemon.loop.audit_log import READS, Audit, AuditEntry
 from launcher.daemon.requests import convert
 from launcher.daemon.users.accounts import Accounts
-from launcher.daemon.users.identity import Caller
+from launcher.daemon.users.identity import Caller, in_role
 from launcher.errors import (
     ConfigError,
     InternalError,
@@ -86,7 +86,10 @@ def bare_application(
     @web.middleware
     async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
         async def counted(request: web.Request) -> web.StreamResponse:
-            caller = request[CALLER] = await _identified(request, accounts)
+            caller = await _identified(request, accounts)
+            if caller.reads_only:
+                connections.limiter.observed_by(caller.uid)
+            caller = request[CALLER] = in_role(caller, request.headers.get(wire.ROLE_HEADER))
             entry = entry_of(request, caller)
             with audit.serving(entry) if audit else contextlib.nullcontext():
                 connections.limiter.request(caller)
@@ -247,6 +250,11 @@ def too_large(most: int) -> LauncherError:
 async def _check_access(
     context: Context, route: Route, caller: Caller, request: web.Request
 ) -> None:
+    if caller.reads_only and not route.observable:
+        raise NotAllowed(
+            f"{caller.owner.name} is an observer: it may read what every user sees, nothing else",
+            fix="[users] observer of launcher.toml names the user of `launch web`.",
+        )
     if route.access is Access.ADMIN and not caller.admin:
         raise NotAllowed(
             f"{caller.owner.name} is not an admin of this daemon",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
@@ -33,8 +34,11 @@ T = TypeVar("T")
 class Committer:
     """Asynchronous access to the store."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(
+        self, store: Store, took: Callable[[float, bool], None] = lambda seconds, failed: None
+    ) -> None:
+        """``took`` is called with the seconds of each commit, and whether it failed."""
+        self._store, self._took = store, took
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._short = _lane(store, "read")
         self._long = _lane(store, "long-read")
@@ -47,7 +51,12 @@ class Committer:
 
     async def commit(self, changes: Changes) -> None:
         """Write the changes durably; raises ``StateDirError`` if that fails."""
-        await self._on(self._writes, self._store.commit, changes)
+        began, failed = time.perf_counter(), True
+        try:
+            await self._on(self._writes, self._store.commit, changes)
+            failed = False
+        finally:
+            self._took(time.perf_counter() - began, failed)
 
     async def load(self, cpu_slots: int, rules: Settings = DEFAULT_RULES) -> World:
         """Read the world again."""

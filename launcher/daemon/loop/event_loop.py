@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -67,20 +67,30 @@ class EventLoop:
         dispatch: Callable[[Action], None],
         changed: Callable[[Changes], None],
         spent: Callable[[int], AbstractContextManager[None]] = lambda _: contextlib.nullcontext(),
+        decided: Callable[[Changes, Sequence[ev.Event]], Iterable[None]] = lambda *_: (),
     ) -> None:
-        """``spent`` charges a block's time to the uid of the request that it belongs to."""
+        """``spent`` charges a block's time to the uid of the request that it belongs to.
+
+        ``decided`` is called with each decision and its events once it is durable; others may
+        read the world between its steps.
+        """
         self.world = world
         self.read_only: str | None = None
         self._committer = committer
         self._dispatch = dispatch
         self._changed = changed
-        self._spent = spent
+        self._spent, self._counted = spent, decided
         self._queue: asyncio.Queue[QueuedEvent] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self.inventory: ev.InventoryRead | None = None
         """The last report of NVML."""
         self._again: list[QueuedEvent] = []
         self._committing = Changes()
+
+    @property
+    def waiting(self) -> int:
+        """The number of events that wait for their decision."""
+        return self._queue.qsize()
 
     def changed(self, job_id: int) -> Job | None:
         """Return a job that leaves the world by the current or the last decision.
@@ -160,6 +170,8 @@ class EventLoop:
         for action in actions:
             self._dispatch(action)
         self._changed(changes)
+        for _ in self._counted(changes, [queued.event for queued in batch]):
+            await pauses.rest()
         self._committing = Changes()
 
     async def _apply(

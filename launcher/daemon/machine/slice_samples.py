@@ -54,6 +54,10 @@ class SliceSampler:
         """Return the last sample of a slice, without values if there is none. Thread-safe."""
         return self._samples.get(uuid, NO_SAMPLE)
 
+    def memory_used_mib(self, uuid: str) -> int | None:
+        """Return the memory in use on a slice when it was last sampled. Thread-safe."""
+        return self.of(uuid).memory_used_mib
+
     def sample(self, uuids: Iterable[str]) -> bool:
         """Sample these slices; return whether anything differs from before. Blocks."""
         until = time.monotonic() + self._budget_s

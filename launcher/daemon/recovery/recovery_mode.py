@@ -61,7 +61,7 @@ class Recovery:
 
     def __init__(self, config: Config, trouble: StateDirError) -> None:
         self.config, self.trouble = config, trouble
-        self.connections = ConnectionManager(Limiter(config.limits))
+        self.connections = ConnectionManager(Limiter.of(config))
         self.stop = asyncio.Event()
         self.requested = asyncio.Event()
         self._accounts = Accounts(roles_of(config))

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
+from launcher import wire
 from launcher.config.settings import Config
 from launcher.core.model.job import Owner
 from launcher.core.policy.policy import Person, PolicyInput
 from launcher.core.policy.settings import Policy, Settings
 from launcher.daemon.users.group_rule import harmless_gids, name_of_group
 from launcher.daemon.users.usernames import NO_GROUP, account_of, group_ids, lent_by, primary_gid
-from launcher.errors import NotAllowed
+from launcher.errors import NotAllowed, UserError
 from launcher.peers import peer_of
 from launcher.spec.job_spec import JobSpec
 
@@ -30,6 +31,8 @@ class Caller:
     trusted: bool = False
     groups: frozenset[str] = frozenset()
     """The names of the user's groups."""
+    reads_only: bool = False
+    """Whether the caller may only read what every user sees: an observer."""
 
     @property
     def uid(self) -> int:
@@ -38,12 +41,31 @@ class Caller:
 
     @property
     def role(self) -> str:
-        """The name of the caller's role: admin, trusted or user."""
+        """The name of the caller's role: observer, admin, trusted or user."""
+        if self.reads_only:
+            return "observer"
         return "admin" if self.admin else "trusted" if self.trusted else "user"
 
     def may_see(self, owner: Owner) -> bool:
         """Whether the caller may see command, log and environment of this owner's jobs."""
-        return self.admin or owner.uid == self.uid
+        return not self.reads_only and (self.admin or owner.uid == self.uid)
+
+    def as_observer(self) -> Caller:
+        """Return the caller with the rights of an observer, which are the fewest."""
+        return replace(self, admin=False, trusted=False, reads_only=True)
+
+
+def in_role(caller: Caller, role: str | None) -> Caller:
+    """Return the caller in the role that it requests, which may only have fewer rights.
+
+    The rights of a user who logged in to a page belong here as well, once the daemon issues tokens
+    for that. Raises ``UserError`` for an unknown role.
+    """
+    if role is None:
+        return caller
+    if role != wire.OBSERVER:
+        raise UserError(f"{wire.ROLE_HEADER}: the role {role[:40]!r} is not known")
+    return caller.as_observer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +79,8 @@ class Roles:
     admin_group: str | None = None
     trusted_group: str | None = None
     docker_socket: str | None = None
+    observer: str | None = None
+    """The name of the user who may only read what every user sees."""
 
     def caller(self, owner: Owner) -> Caller:
         """Return a user with its role."""
@@ -74,7 +98,8 @@ class Roles:
 
     def _with_role(self, owner: Owner, gids: frozenset[int]) -> Caller:
         admin = owner.uid in self.admin_uids or _gid(self.admin_group) in gids
-        return Caller(owner, admin, _gid(self.trusted_group) in gids, _names_of(gids))
+        caller = Caller(owner, admin, _gid(self.trusted_group) in gids, _names_of(gids))
+        return caller.as_observer() if owner.name == self.observer else caller
 
     def policy_input(self, spec: JobSpec, owner: Owner, policy: Policy, memory: int) -> PolicyInput:
         """Return the policy's input with the owner's current groups and role; memory in bytes."""
@@ -110,7 +135,8 @@ def roles_of(config: Config) -> Roles:
     """Return the roles of a daemon; its own user is an admin."""
     uids = frozenset({0, os.getuid()})
     socket_path = config.docker_host.removeprefix("unix://")
-    return Roles(uids, config.admin_group, config.trusted_group, socket_path)
+    observer = config.users.observer or None
+    return Roles(uids, config.admin_group, config.trusted_group, socket_path, observer)
 
 
 def gids_of(owner: Owner) -> frozenset[int]:

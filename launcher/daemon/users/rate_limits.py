@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import time
 from collections import Counter
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterator
 from weakref import WeakValueDictionary
 
 from launcher.config.limits import Limits
+from launcher.config.settings import Config
+from launcher.config.web import UsersTable
 from launcher.daemon.users.identity import Caller
 from launcher.errors import TooMany
 
@@ -69,8 +72,17 @@ class Bucket:
 class Limiter:
     """Every user's open connections and streams, and request rates. ``now`` is in seconds."""
 
-    def __init__(self, limits: Limits, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        now: Callable[[], float] = time.monotonic,
+        observer: Limits | None = None,
+    ) -> None:
+        """``observer`` are the limits of the daemon's observer: ``Limiter.observed_by``."""
         self.limits = limits
+        self._observer = observer or limits
+        self._observer_rates = _rates(self._observer)
+        self._observer_uid: int | None = None
         self._now = now
         self._own = frozenset({0, os.getuid()})
         self._rates = _rates(limits)
@@ -80,9 +92,23 @@ class Limiter:
         self._sweep_at = KEPT
         self._alone: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
 
+    @classmethod
+    def of(cls, config: Config) -> Limiter:
+        """Return the limiter of a daemon."""
+        return cls(config.limits, observer=observer_limits(config.limits, config.users))
+
+    def observed_by(self, uid: int) -> None:
+        """Give a uid the limits of the observer, whose name was found to be that of the uid."""
+        if uid != self._observer_uid:
+            self._observer_uid = uid
+            self._buckets = {key: each for key, each in self._buckets.items() if key[0] != uid}
+
+    def _limits_of(self, uid: int) -> Limits:
+        return self._observer if uid == self._observer_uid else self.limits
+
     def connected(self, uid: int) -> bool:
         """Count a connection; return False, without counting it, above the limit."""
-        if self._connections[uid] >= self.limits.connections:
+        if self._connections[uid] >= self._limits_of(uid).connections:
             return False
         if uid not in self._own and self._bucket(uid, "connects").take(1.0, self._now()):
             return False
@@ -121,12 +147,14 @@ class Limiter:
             return
         wait = self._bucket(caller.uid, of or name).take(cost, self._now())
         if wait > 0:
-            raise too_many(caller.owner.name, name, getattr(self.limits, name), wait)
+            most = getattr(self._limits_of(caller.uid), name)
+            raise too_many(caller.owner.name, name, most, wait)
 
     def _bucket(self, uid: int, name: str) -> Bucket:
         bucket = self._buckets.get((uid, name))
         if bucket is None:
-            rate, burst = self._rates[name]
+            rates = self._observer_rates if uid == self._observer_uid else self._rates
+            rate, burst = rates[name]
             if len(self._buckets) >= self._sweep_at:
                 self._sweep()
             bucket = self._buckets[uid, name] = Bucket(rate, max(burst, 1.0), self._now())
@@ -143,7 +171,7 @@ class Limiter:
     @contextlib.contextmanager
     def stream(self, caller: Caller) -> Iterator[None]:
         """Count a request while it stays open; raises ``TooMany``."""
-        uid, most = caller.uid, self.limits.streams
+        uid, most = caller.uid, self._limits_of(caller.uid).streams
         if self._streams[uid] >= most and not caller.admin:
             raise too_many(caller.owner.name, "streams", most, STREAM_RETRY_SECONDS)
         self._streams[uid] += 1
@@ -158,6 +186,16 @@ class Limiter:
         """Return the lock that serialises one user's costly requests of a kind."""
         lock = self._alone.get((uid, route)) or asyncio.Lock()
         return self._alone.setdefault((uid, route), lock)
+
+
+def observer_limits(limits: Limits, users: UsersTable) -> Limits:
+    """Return the limits of the observer: its own rates, with connections for all its streams."""
+    return dataclasses.replace(
+        limits,
+        requests_per_second=users.observer_requests_per_second,
+        streams=users.observer_streams,
+        connections=max(limits.connections, 2 * users.observer_streams),
+    )
 
 
 def _rates(limits: Limits) -> dict[str, tuple[float, float]]:

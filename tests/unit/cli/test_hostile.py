@@ -186,6 +186,7 @@ def test_every_verb_is_here() -> None:
     # They ask no daemon, or need a terminal; `init` asks on one, see its own tests.
     silent = {"serve", "install-service", "restore", "init", "explain", "help", "completion"}
     silent |= {"attach", "exec", "shell"}  # their streams are no frames: test_terminal_session
+    silent |= {"web"}  # tests/unit/web
     assert {verb for verbs in GROUPS.values() for verb in verbs} == VERBS.keys() | silent
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from launcher.cli.verbs.service import install_service
+from launcher.config.web import WEB_USER
 from launcher.errors import UserError
 from launcher.network.state_file import STATE_FILE
-from launcher.service.units import NAMES, units
+from launcher.service.units import NAMES, sysusers, units
 from tests.unit.cli.launch_command import Launch
 
 LAUNCH, PYTHON = Path("/opt/launcher/bin/launch"), Path("/usr/bin/true")
@@ -18,13 +19,26 @@ LAUNCH, PYTHON = Path("/opt/launcher/bin/launch"), Path("/usr/bin/true")
 def test_every_unit_has_the_paths_of_this_installation() -> None:
     found = units(LAUNCH, PYTHON)
     assert tuple(found) == NAMES
-    assert "@" not in "".join(found.values()).replace("@system-service", "").replace("@mount", "")
+    text = "".join(found.values())
+    for group in ("@system-service", "@mount", "@privileged", "@resources"):
+        text = text.replace(group, "")
+    assert "@" not in text
     assert f"ExecStart={LAUNCH} serve\n" in found["launcher.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.mount_helper " in found["launcher-pins.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.output\n" in found["launcher-output.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.host " in found["launcher-host.service"]
+    assert f"ExecStart={LAUNCH} web\n" in found["launcher-web.service"]
     runs = f"ExecStart={PYTHON} -P -m launcher.network --state {STATE_FILE}\n"
     assert runs in found["launcher-network.service"]
+
+
+def test_the_network_is_for_the_web_service_alone_which_is_its_own_user() -> None:
+    found = units(LAUNCH, PYTHON)
+    assert "RestrictAddressFamilies=AF_UNIX\n" in found["launcher.service"]
+    families = "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n"
+    assert [name for name, text in found.items() if families in text] == ["launcher-web.service"]
+    assert f"User={WEB_USER}\n" in found["launcher-web.service"]
+    assert f"u {WEB_USER} - " in sysusers()
 
 
 def test_everybody_may_ask_or_the_members_of_a_group() -> None:
@@ -90,12 +104,18 @@ def test_the_program_is_linked_where_all_users_and_sudo_find_it(
     on_path.parent.mkdir()
     monkeypatch.setattr("sys.argv", [str(LAUNCH)])
     monkeypatch.setattr("sys.executable", str(PYTHON))
-    for name, value in (("SYSTEM_UNITS", str(tmp_path)), ("PAM_SERVICES", tmp_path / "none"),
-                        ("ON_PATH", on_path)):  # fmt: skip
+    places = {
+        "SYSTEM_UNITS": str(tmp_path),
+        "PAM_SERVICES": tmp_path / "none",
+        "USERS_DIRECTORY": tmp_path / "sysusers.d",
+        "ON_PATH": on_path,
+    }
+    for name, value in places.items():
         monkeypatch.setattr(install_service, name, value)
     for _ in range(2):  # an upgrade finds the link
         assert launch("install-service", "--directory", str(tmp_path)).code == 0
         assert on_path.readlink() == LAUNCH
+    assert "u launcher-web - " in (tmp_path / "sysusers.d/launcher-web.conf").read_text()
     on_path.unlink()
     on_path.write_text("somebody's own")
     assert "is kept" in launch("install-service", "--directory", str(tmp_path)).err

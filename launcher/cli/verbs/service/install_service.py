@@ -12,6 +12,7 @@ from launcher.cli.output import terminal
 
 SYSTEM_UNITS = "/etc/systemd/system"
 PAM_SERVICES = Path("/etc/pam.d")
+USERS_DIRECTORY = Path("/etc/sysusers.d")
 ON_PATH = Path("/usr/local/bin/launch")
 """On every user's PATH and in sudo's secure_path, of Debian and Ubuntu."""
 
@@ -23,17 +24,18 @@ ON_PATH = Path("/usr/local/bin/launch")
 )
 @click.option("--print", "only_print", is_flag=True, help="Print them, and write nothing.")
 def command(group: str | None, directory: str, only_print: bool) -> None:
-    """Write the units of the daemon and of its helpers.
+    """Write the units of the daemon, of its helpers and of `launch web`.
 
     With the system's own directory it also writes the PAM service of background host jobs,
-    /etc/pam.d/launcher-host, unless it exists, and links /usr/local/bin/launch to this program, so
-    that all users and sudo find it.
+    /etc/pam.d/launcher-host, unless it exists, declares the user of `launch web` in
+    /etc/sysusers.d/launcher-web.conf, and links /usr/local/bin/launch to this program, so that all
+    users and sudo find it.
 
     It starts nothing: what it says at the end does. Units that are there are replaced; what you
     change goes into `systemctl edit launcher`.
     """
     from launcher.errors import StateDirError
-    from launcher.service.units import PAM, pam_service, units
+    from launcher.service.units import units
 
     if group is not None:
         _check(group)
@@ -48,11 +50,8 @@ def command(group: str | None, directory: str, only_print: bool) -> None:
         for name, text in result.items():
             (place / name).write_text(text)
             (place / name).chmod(0o644)
-        pam = PAM_SERVICES / PAM
-        if directory == SYSTEM_UNITS and PAM_SERVICES.is_dir() and not pam.exists():
-            pam.write_text(pam_service())
-            pam.chmod(0o644)
         if directory == SYSTEM_UNITS:
+            _write_beside()
             _link(launch, ON_PATH)
     except OSError as error:
         raise StateDirError(
@@ -61,7 +60,22 @@ def command(group: str | None, directory: str, only_print: bool) -> None:
         ) from error
     terminal.say(f"wrote {', '.join(result)} into {place}")
     terminal.say("now: systemctl daemon-reload && systemctl enable --now launcher.service")
+    terminal.say("for metrics: systemd-sysusers && systemctl enable --now launcher-web.service")
     terminal.say("after an upgrade: systemctl restart launcher-pins launcher; jobs go on")
+
+
+def _write_beside() -> None:
+    """Write what the units need in other directories of the system."""
+    from launcher.service.units import PAM, SYSUSERS, pam_service, sysusers
+
+    pam = PAM_SERVICES / PAM
+    if PAM_SERVICES.is_dir() and not pam.exists():
+        pam.write_text(pam_service())
+        pam.chmod(0o644)
+    USERS_DIRECTORY.mkdir(exist_ok=True)
+    USERS_DIRECTORY.chmod(0o755)
+    (USERS_DIRECTORY / SYSUSERS).write_text(sysusers())
+    (USERS_DIRECTORY / SYSUSERS).chmod(0o644)
 
 
 def _check(group: str) -> None:

@@ -31,7 +31,9 @@ from launcher.daemon.loop.event_loop import EventLoop
 from launcher.daemon.loop.health import Health
 from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.machine.devices import Devices
+from launcher.daemon.machine.disk_space import DiskFree
 from launcher.daemon.machine.idle_check import IdleCheck
+from launcher.daemon.metrics.daemon_metrics import DaemonMetrics
 from launcher.daemon.mounts.home_keeper import HomeKeeper
 from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
@@ -82,6 +84,8 @@ class Context:
     places: SecretMounts
     gpu: GpuReader
     measuring: Measuring
+    metrics: DaemonMetrics
+    disk: DiskFree
     devices: Devices
     container: str | None
     """The id of the container that the daemon runs in."""

@@ -26,7 +26,7 @@ async def local(context: Context, caller: Caller) -> list[wire.LocalImageView]:
     world = context.world
     needed = Counter(job.image_id for job in world.jobs.values())
     views = [_local_view(world, image, needed[image.id]) for image in found]
-    owners = world.private_images
+    owners = {} if caller.reads_only else world.private_images
     return sorted(
         (
             view

@@ -8,6 +8,7 @@ import dataclasses
 import heapq
 import itertools
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
 from launcher import __version__, wire
@@ -298,19 +299,8 @@ async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:
 
 async def status(context: Context, caller: Caller) -> wire.Status:
     """Return the daemon's state, and its problems."""
-    world, health = context.world, context.health
-    gates = (context.event_loop.read_only, world.reconciling, world.draining, world.gpu_support)
-    problems = [*health.problems(), *(text for text in gates if text)]
-    counts: dict[str, int] = {}
-    for state in world.slices.values():
-        state_name = views.slice_word(world, state)
-        counts[state_name] = counts.get(state_name, 0) + 1
-        if state.lost and state.lease is not None:
-            problems.append(
-                f"job {world.ref(state.lease.job)} has {state.slice.uuid}, which {state.unusable}"
-            )
-        if state.quarantine:
-            problems.append(f"{state.slice.uuid} is quarantined: {state.quarantine}")
+    world, health, problems = context.world, context.health, problems_of(context)
+    counts = Counter(views.slice_word(world, state) for state in world.slices.values())
     lasted, computed = loop_lag.present().largest()
     return wire.Status(
         state="degraded" if problems else "healthy",
@@ -332,6 +322,21 @@ async def status(context: Context, caller: Caller) -> wire.Status:
         loop_step=round(computed, 6),
         shell_image=world.rules.interactive.image,
     )
+
+
+def problems_of(context: Context) -> list[str]:
+    """Return the daemon's current problems, a sentence each."""
+    world = context.world
+    gates = (context.event_loop.read_only, world.reconciling, world.draining, world.gpu_support)
+    problems = [*context.health.problems(), *(text for text in gates if text)]
+    for state in world.slices.values():
+        if state.lost and state.lease is not None:
+            problems.append(
+                f"job {world.ref(state.lease.job)} has {state.slice.uuid}, which {state.unusable}"
+            )
+        if state.quarantine:
+            problems.append(f"{state.slice.uuid} is quarantined: {state.quarantine}")
+    return problems
 
 
 async def audit(

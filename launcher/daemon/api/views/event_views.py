@@ -14,7 +14,8 @@ _JOB = "job."
 
 def event_view(seq: int, event: PublishedEvent, caller: Caller) -> wire.EventLine:
     """Return an event; names, images and messages of jobs only for their owner and admins."""
-    mine = event.uid is None or caller.admin or event.uid == caller.uid
+    owner = None if event.uid is None else Owner(event.uid, 0, event.user or "")
+    mine = owner is None or caller.may_see(owner)
     job = _job(event, mine=mine) if event.type.startswith(_JOB) else None
     array = _array(event, mine=mine) if event.type.startswith(_ARRAY) else None
     subject, detail = event.data.get("subject"), event.data.get("detail")

@@ -6,7 +6,7 @@ A real store on a real small disk; nobody starts containers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,6 +125,31 @@ def test_many_who_ask_at_once_are_answered_by_one_commit(tmp_path: Path) -> None
         assert [len(c.new_jobs) for c in made.commits if c.new_jobs] == [100]
 
     play(body, tmp_path, run=False)
+
+
+def test_what_was_decided_and_how_long_its_commit_took_is_told_once(tmp_path: Path) -> None:
+    decided: list[ev.Event] = []
+    took: list[tuple[float, bool]] = []
+
+    def told(_: Changes, events: Sequence[ev.Event]) -> Iterator[None]:
+        decided.extend(events)
+        yield
+
+    async def body() -> None:
+        committer = Committer(Store.open(tmp_path), lambda *commit: took.append(commit))
+        world = await committer.load(2)
+        loop = EventLoop(world, committer, lambda _: None, lambda _: None, decided=told)
+        task = asyncio.create_task(loop.run())
+        loop.post(ev.InventoryFailed("NVML does not answer"), ev.EngineDown("it is away"))
+        await until(lambda: len(decided) == 2)
+        assert loop.waiting == 0
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        committer.close()
+
+    asyncio.run(body())
+    assert [type(event) for event in decided] == [ev.InventoryFailed, ev.EngineDown]
+    assert all(seconds >= 0 and not failed for seconds, failed in took)
 
 
 def test_an_answer_comes_only_when_the_job_is_durable(tmp_path: Path) -> None:
