@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class ProcessTree:
     status: int | None
     ended_ns: int | None
     oom: bool
-    usage: CgroupUsage = NO_USAGE
+    usage: CgroupUsage = field(default=NO_USAGE, compare=False)
 
 
 class HostHelper:

@@ -6,6 +6,7 @@ full of a word that nobody else may read.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pwd
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from launcher.core.model.measurement import UNMEASURED
 from launcher.daemon.api.route import Access
 from launcher.daemon.api.routes import ROUTES
 from launcher.engine.connection import DockerConnection
@@ -210,9 +212,16 @@ def told(case: Any, answer: requests.Response) -> str:
 
 
 def private(daemon: DaemonProcess, hers: Hers) -> str:
-    """Return all there is to know of Alice's jobs, as an admin sees it."""
+    """Return all there is to know of Alice's jobs, as an admin sees it, but what they use."""
     shown = [daemon.client.show(str(job)) for job in hers.all]
-    return json.dumps([[str(s.job), str(s.spec), str(s.events), str(s.attempts)] for s in shown])
+    unmeasured = dataclasses.asdict(UNMEASURED)
+    attempts = [[dataclasses.replace(a, **unmeasured) for a in s.attempts] for s in shown]
+    return json.dumps(
+        [
+            [str(s.job), str(s.spec), str(s.events), str(a)]
+            for s, a in zip(shown, attempts, strict=True)
+        ]
+    )
 
 
 def ask_everything(
