@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from launcher import wire
 from launcher.core.messages.published import PublishedEvent
+from launcher.core.model.job import Owner
 from launcher.daemon.loop import clock
 from launcher.daemon.users.identity import Caller
 
