@@ -12,7 +12,7 @@ TESTS ?=
 # More than there are cores: many tests wait for something most of their time.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
-.PHONY: help system venv demo lint format test test-python test-debian test-engines test-compose test-systemd test-quota soak check-gpu bench bench-peers docs clean
+.PHONY: help system venv demo lint format test test-python test-debian test-engines test-compose test-systemd deb test-deb test-quota soak check-gpu bench bench-peers docs clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -78,6 +78,14 @@ test-compose: system $(STAMP) ## Run compose/ on a real Compose v2 of Debian 13,
 test-systemd: ## Run tests/systemd on a bare Debian that systemd boots, made here; SUITE=bookworm for another
 	@$(SUDO) bash .ci/system-packages --debian
 	@$(SUDO) bash .ci/test-systemd $(SUITE) $(TESTS)
+
+deb: ## Build a Debian package for this system's Python in .sandbox/deb
+	@bash .ci/system-packages --deb
+	@bash .ci/build-deb .sandbox/deb
+
+test-deb: ## Install the package over 0.1.0 with running jobs, on a bare Debian that systemd boots, and remove it
+	@$(SUDO) bash .ci/system-packages --debian
+	@$(SUDO) env INNER=in-deb bash .ci/test-systemd $(SUITE) $(TESTS)
 
 test-quota: ## Try project quotas on Debian's kernel under qemu (this machine's may lack them)
 	@$(SUDO) bash .ci/system-packages --quota

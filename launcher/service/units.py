@@ -25,6 +25,8 @@ NAMES = (
 )
 SYSUSERS = "launcher-web.conf"
 """The user of launcher-web.service, for systemd-sysusers(8)."""
+TMPFILES = "launcher.conf"
+"""The directories of the launcher, for systemd-tmpfiles(8)."""
 PAM = "launcher-host"
 """The PAM service of background host jobs (launcher.host.systemd.service)."""
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
@@ -62,6 +64,11 @@ def pam_service() -> str:
 def sysusers() -> str:
     """Return the declaration of the user of launcher-web.service."""
     return resources.files(__package__).joinpath("sysusers", SYSUSERS).read_text("utf-8")
+
+
+def tmpfiles() -> str:
+    """Return the declaration of the launcher's directories."""
+    return resources.files(__package__).joinpath("tmpfiles", TMPFILES).read_text("utf-8")
 
 
 def _must_be_seen(program: Path) -> None:

@@ -10,7 +10,8 @@ from launcher.cli.verbs.service import install_service
 from launcher.config.web import WEB_USER
 from launcher.errors import UserError
 from launcher.network.state_file import STATE_FILE
-from launcher.service.units import NAMES, sysusers, units
+from launcher.service import uninstall
+from launcher.service.units import NAMES, sysusers, tmpfiles, units
 from tests.unit.cli.launch_command import Launch
 
 LAUNCH, PYTHON = Path("/opt/launcher/bin/launch"), Path("/usr/bin/true")
@@ -97,26 +98,56 @@ def test_a_group_that_does_not_exist_is_refused_before_anything_is_written(
     assert "`groupadd no-such-group`" in failed.err
 
 
-def test_the_program_is_linked_where_all_users_and_sudo_find_it(
-    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_path = tmp_path / "bin/launch"
-    on_path.parent.mkdir()
+def system_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the directories of the system be below a place; return that of the units."""
     monkeypatch.setattr("sys.argv", [str(LAUNCH)])
     monkeypatch.setattr("sys.executable", str(PYTHON))
     places = {
-        "SYSTEM_UNITS": str(tmp_path),
-        "PAM_SERVICES": tmp_path / "none",
-        "USERS_DIRECTORY": tmp_path / "sysusers.d",
-        "ON_PATH": on_path,
+        "PAM_SERVICES": place / "pam.d",
+        "USERS_DIRECTORY": place / "sysusers.d",
+        "TMPFILES_DIRECTORY": place / "tmpfiles.d",
+        "ON_PATH": place / "bin/launch",
     }
     for name, value in places.items():
         monkeypatch.setattr(install_service, name, value)
+    for name in ("pam.d", "bin", "units"):
+        (place / name).mkdir()
+    monkeypatch.setattr(install_service, "SYSTEM_UNITS", str(place / "units"))
+    return place / "units"
+
+
+def test_the_program_is_linked_where_all_users_and_sudo_find_it(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = system_in(tmp_path, monkeypatch)
+    on_path = tmp_path / "bin/launch"
     for _ in range(2):  # an upgrade finds the link
-        assert launch("install-service", "--directory", str(tmp_path)).code == 0
+        assert launch("install-service", "--directory", str(system)).code == 0
         assert on_path.readlink() == LAUNCH
     assert "u launcher-web - " in (tmp_path / "sysusers.d/launcher-web.conf").read_text()
     on_path.unlink()
     on_path.write_text("somebody's own")
-    assert "is kept" in launch("install-service", "--directory", str(tmp_path)).err
+    assert "is kept" in launch("install-service", "--directory", str(system)).err
     assert on_path.read_text() == "somebody's own"
+
+
+def test_what_was_written_is_taken_away_and_nothing_else(
+    tmp_path: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uninstall, "BOOTED", tmp_path / "not-booted")
+    system = system_in(tmp_path, monkeypatch)
+    mine = system / "launcher-mine.service"
+    mine.write_text("[Unit]\nDescription=not the launcher's\n")
+    changed = tmp_path / "pam.d" / "launcher-host"
+    assert launch("install-service", "--directory", str(system)).code == 0
+    assert (tmp_path / "tmpfiles.d" / "launcher.conf").read_text() == tmpfiles()
+    changed.write_text("# by the admin\n")
+    told = launch("install-service", "--uninstall", "--directory", str(system))
+    assert told.code == 0, told.err
+    assert "/var/lib/launcher and /etc/launcher stay" in told.err
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file() or path.is_symlink()}
+    assert left - {"stdout", "stderr"} == {"launcher-mine.service", "launcher-host"}
+    again = launch("install-service", "--uninstall", "--directory", str(system))
+    assert (again.code, again.err) == (0, f"no units are in {system}\n")
+    both = launch("install-service", "--uninstall", "--print")
+    assert both.code == 2

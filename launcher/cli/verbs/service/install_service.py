@@ -1,4 +1,4 @@
-"""``launch install-service``: write the units of a system service."""
+"""``launch install-service``: write the units of a system service, or take them away."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from launcher.cli.output import terminal
 SYSTEM_UNITS = "/etc/systemd/system"
 PAM_SERVICES = Path("/etc/pam.d")
 USERS_DIRECTORY = Path("/etc/sysusers.d")
+TMPFILES_DIRECTORY = Path("/etc/tmpfiles.d")
 ON_PATH = Path("/usr/local/bin/launch")
 """On every user's PATH and in sudo's secure_path, of Debian and Ubuntu."""
 
@@ -23,16 +24,20 @@ ON_PATH = Path("/usr/local/bin/launch")
     "--directory", default=SYSTEM_UNITS, show_default=True, type=params.TEXT, help="Where to."
 )
 @click.option("--print", "only_print", is_flag=True, help="Print them, and write nothing.")
-def command(group: str | None, directory: str, only_print: bool) -> None:
+@click.option("--uninstall", is_flag=True, help="Stop the units and remove what was written.")
+def command(group: str | None, directory: str, only_print: bool, uninstall: bool) -> None:
     """Write the units of the daemon, of its helpers and of `launch web`.
 
     With the system's own directory it also writes the PAM service of background host jobs,
-    /etc/pam.d/launcher-host, unless it exists, declares the user of `launch web` in
-    /etc/sysusers.d/launcher-web.conf, and links /usr/local/bin/launch to this program, so that all
-    users and sudo find it.
+    /etc/pam.d/launcher-host, unless it exists. It declares the user of `launch web` in
+    /etc/sysusers.d/launcher-web.conf and the directories in /etc/tmpfiles.d/launcher.conf. It links
+    /usr/local/bin/launch to this program, so that all users and sudo find it.
 
     It starts nothing: what it says at the end does. Units that are there are replaced; what you
     change goes into `systemctl edit launcher`.
+
+    --uninstall stops and disables the units and removes all of that. Containers of running jobs go
+    on, and the database, the logs and the configuration stay.
     """
     from launcher.errors import StateDirError
     from launcher.service.units import units
@@ -40,6 +45,11 @@ def command(group: str | None, directory: str, only_print: bool) -> None:
     if group is not None:
         _check(group)
     launch = Path(sys.argv[0]).absolute()
+    if uninstall:
+        if group is not None or only_print:
+            raise click.UsageError("--uninstall cannot be used with --group or --print.")
+        _uninstall(Path(directory), launch)
+        return
     result = units(launch, Path(sys.executable).absolute(), group)
     if only_print:
         for name, text in result.items():
@@ -66,16 +76,53 @@ def command(group: str | None, directory: str, only_print: bool) -> None:
 
 def _write_beside() -> None:
     """Write what the units need in other directories of the system."""
-    from launcher.service.units import PAM, SYSUSERS, pam_service, sysusers
+    from launcher.service.units import PAM, pam_service
 
     pam = PAM_SERVICES / PAM
     if PAM_SERVICES.is_dir() and not pam.exists():
         pam.write_text(pam_service())
         pam.chmod(0o644)
-    USERS_DIRECTORY.mkdir(exist_ok=True)
-    USERS_DIRECTORY.chmod(0o755)
-    (USERS_DIRECTORY / SYSUSERS).write_text(sysusers())
-    (USERS_DIRECTORY / SYSUSERS).chmod(0o644)
+    for place, text in _declarations().items():
+        if not place.parent.is_dir():
+            place.parent.mkdir()
+            place.parent.chmod(0o755)
+        place.write_text(text)
+        place.chmod(0o644)
+
+
+def _declarations() -> dict[Path, str]:
+    """Return what systemd-sysusers and systemd-tmpfiles read, by its place."""
+    from launcher.service.units import SYSUSERS, TMPFILES, sysusers, tmpfiles
+
+    return {USERS_DIRECTORY / SYSUSERS: sysusers(), TMPFILES_DIRECTORY / TMPFILES: tmpfiles()}
+
+
+def _uninstall(place: Path, launch: Path) -> None:
+    """Stop the units of a directory, and remove what was written there and beside it."""
+    from launcher.errors import StateDirError
+    from launcher.service import uninstall
+    from launcher.service.units import PAM, pam_service
+
+    is_system = str(place) == SYSTEM_UNITS
+    try:
+        if is_system:
+            uninstall.stop_units(place)
+        gone = list(uninstall.remove_units(place))
+        if is_system:
+            written = {**_declarations(), PAM_SERVICES / PAM: pam_service()}
+            gone += [at for at, text in written.items() if uninstall.remove_if_unchanged(at, text)]
+            if ON_PATH.is_symlink() and ON_PATH.readlink() == launch:
+                ON_PATH.unlink()
+                gone.append(ON_PATH)
+            uninstall.reload()
+    except OSError as error:
+        raise StateDirError(
+            f"cannot remove {error.filename or place}: {error.strerror}",
+            fix="Run it as root, or name another --directory.",
+        ) from error
+    terminal.say(f"removed {', '.join(map(str, gone))}" if gone else f"no units are in {place}")
+    if gone:
+        terminal.say("containers of running jobs go on; /var/lib/launcher and /etc/launcher stay")
 
 
 def _check(group: str) -> None:
