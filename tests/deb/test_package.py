@@ -50,6 +50,7 @@ def test_it_takes_over_0_1_0_with_a_running_job_and_leaves_nothing_after_a_purge
     )  # fmt: skip
     assert tar.stdout
     run(OLD, "install-service")
+    run("ln", "-sf", OLD, "/usr/local/bin/launch")
     use_fake_gpu(OLD)
     run("systemctl", "enable", "--now", "launcher.service")
     wait_until(lambda: answers(OLD), 60, "0.1.0 serves")
