@@ -36,6 +36,15 @@ def answers(launch: str) -> bool:
     return done.returncode == 0
 
 
+def serves(launch: str) -> None:
+    """Wait until the daemon answers; what it logged is part of the failure."""
+    try:
+        wait_until(lambda: answers(launch), 60)
+    except AssertionError:
+        journal = run("journalctl", "-u", "launcher.service", "-n", "40", "--no-pager", check=False)
+        raise AssertionError(f"{launch} has no daemon: {journal}") from None
+
+
 def container() -> str:
     """Return id and start of the one container that runs."""
     return run("docker", "ps", "--no-trunc", "--format", "{{.ID}} {{.CreatedAt}}")
@@ -53,7 +62,7 @@ def test_it_takes_over_0_1_0_with_a_running_job_and_leaves_nothing_after_a_purge
     run("ln", "-sf", OLD, "/usr/local/bin/launch")
     use_fake_gpu(OLD)
     run("systemctl", "enable", "--now", "launcher.service")
-    wait_until(lambda: answers(OLD), 60, "0.1.0 serves")
+    serves(OLD)
     GO.unlink(missing_ok=True)
     waits = f"while ! [ -e {GO} ]; do sleep 0.2; done; echo went on; exit 7"
     mount = f"{GO.parent}:{GO.parent}"
@@ -69,7 +78,7 @@ def test_it_takes_over_0_1_0_with_a_running_job_and_leaves_nothing_after_a_purge
     assert "the units of 'launch install-service' are replaced" in told
     assert "removing /usr/local/bin/launch" in told
     assert not list(UNITS.glob("launcher*.service"))
-    wait_until(lambda: answers("/usr/bin/launch"), 60, "the package's daemon serves")
+    serves("/usr/bin/launch")
     version = run("dpkg-query", "-W", "-f", "${Version}", "mig-launcher")
     assert run("launch", "--version").endswith(version)
     assert container() == before, "the same container runs on"
@@ -86,7 +95,7 @@ def test_it_takes_over_0_1_0_with_a_running_job_and_leaves_nothing_after_a_purge
     assert run("systemctl", "show", "-P", "User", "launcher-web.service") == "launcher-web"
 
     run("dpkg", "-i", PACKAGE)  # an upgrade to the same version
-    wait_until(lambda: answers("launch"), 60, "it serves after an upgrade")
+    serves("launch")
 
     run("dpkg", "--remove", "mig-launcher")
     assert run("systemctl", "is-active", "launcher.service", check=False) == "inactive"
