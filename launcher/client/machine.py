@@ -111,6 +111,24 @@ class MachineRequests(ClientBase):
         pairs += [("until", str(math.ceil(until)))] if until is not None else []
         return decode(wire.UsageReport, self._get(f"/v1/usage?{query(pairs)}"))
 
+    def jobs_used(
+        self,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        after: int = 0,
+        user: str | None = None,
+    ) -> list[wire.JobUsage]:
+        """Return what the next 1000 jobs by id used that ran in a period: the caller's.
+
+        For an admin everybody's, or those of ``user``. Go on after the last id.
+        """
+        pairs = [("after", str(after))]
+        pairs += [("since", str(int(since)))] if since is not None else []
+        pairs += [("until", str(math.ceil(until)))] if until is not None else []
+        pairs += [("user", user)] if user is not None else []
+        return decode_list(wire.JobUsage, self._get(f"/v1/usage/jobs?{query(pairs)}"))
+
     def clear_cache(self, user: str | None = None) -> wire.ClearCacheReply:
         """Empty the ~/.cache of the caller's jobs; as an admin also that of another user."""
         reply = self._post("/v1/cache/clear", {"user": user})

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from launcher.core.jobs.pruning import by_day, day_of
 from launcher.core.model.gpu import share_mib
@@ -194,3 +195,21 @@ def _add_rollups(
         if row["jobs"]:
             sums.ends[row["outcome"], row["reason"]] += row["jobs"]
         sums.waits.update(waits_from(row["waits"]))
+
+
+def jobs_used(
+    db: sqlite3.Connection,
+    period: Period,
+    after: int,
+    most: int,
+    *,
+    uid: int | None = None,
+    user: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return what the next jobs by id used that ran in a period, by the names of the columns.
+
+    Jobs that ended before ``since`` or started after ``until`` are left out.
+    """
+    values = _values(period, uid) | {"after": after, "most": most, "user": user}
+    values["since_text"] = _as_text(period.since)
+    return [dict(row) for row in db.execute(_Q["jobs_used"], values)]

@@ -426,6 +426,27 @@ ON CONFLICT (day, uid, gid, profile, image, name, outcome, reason) DO UPDATE SET
 SELECT * FROM usage WHERE day >= :first AND day <= :last AND (:uid IS NULL OR uid = :uid)
 ORDER BY day, uid;
 
+-- name: jobs_used
+SELECT
+    j.id, j.uid, j.user, j.gid, j.name, j.image, j.state, j.outcome, j.reason, j.exit_code, j.attempt,
+    j.need, j.submitted_at, j.started_at, j.ended_at, j.time_limit, j.array_id, j.array_index,
+    MIN(a.granted_at) AS granted_at,
+    MAX(a.memory_peak_bytes) AS memory_peak_bytes, SUM(a.cpu_seconds) AS cpu_seconds,
+    SUM(a.read_bytes) AS read_bytes, SUM(a.written_bytes) AS written_bytes,
+    MAX(a.gpu_memory_peak_mib) AS gpu_memory_peak_mib,
+    MAX(a.gpu_activity_percent) AS gpu_activity_percent,
+    (SELECT SUM(memory_mib) FROM leases l WHERE l.job = j.id AND l.attempt = j.attempt) AS slice_mib,
+    (SELECT MIN(profile) FROM leases l WHERE l.job = j.id AND l.attempt = j.attempt) AS profile,
+    (SELECT COUNT(*) FROM leases l WHERE l.job = j.id AND l.attempt = j.attempt) AS slices,
+    (SELECT SUM(COALESCE(released_at, :now) - granted_at) FROM leases l WHERE l.job = j.id) AS held,
+    CASE j.spec WHEN '' THEN t.template ELSE j.spec END ->> '$.mem_limit' AS mem_limit,
+    CASE j.spec WHEN '' THEN t.template ELSE j.spec END ->> '$.cpus' AS cpus
+FROM jobs j JOIN attempts a ON a.job = j.id LEFT JOIN arrays t ON t.id = j.array_id
+WHERE j.id > :after AND (:uid IS NULL OR j.uid = :uid) AND (:user IS NULL OR j.user = :user)
+    AND a.granted_at < :until
+    AND (j.state <> 'DONE' OR COALESCE(j.ended_at >= :since_text, 0))
+GROUP BY j.id ORDER BY j.id LIMIT :most;
+
 -- name: put_capacity
 INSERT INTO capacity (at, slices) VALUES (?, ?);
 

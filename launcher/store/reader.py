@@ -17,7 +17,7 @@ from launcher.core.model.lease import Attempt
 from launcher.core.model.measurement import PastRun
 from launcher.core.policy.settings import Settings
 from launcher.core.world.world import World
-from launcher.store.accounting import Period, Usage, usage
+from launcher.store.accounting import Period, Usage, jobs_used, usage
 from launcher.store.connect import FILE_NAME, check, connect, explained
 from launcher.store.copying import copy_database
 from launcher.store.load import LIVE, load
@@ -279,6 +279,19 @@ class Reader:
                 return usage(self._db, period, by, uid)
             finally:
                 self._db.execute("ROLLBACK")
+
+    def jobs_used(
+        self,
+        period: Period,
+        after: int,
+        most: int,
+        *,
+        uid: int | None = None,
+        user: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return what the next jobs by id used that ran in a period; of one user's, or of all."""
+        with explained(self._path):
+            return jobs_used(self._db, period, after, most, uid=uid, user=user)
 
     def check(self, table: str) -> None:
         """Raise ``DatabaseDamaged`` if a table's pages are inconsistent; reads all of it."""

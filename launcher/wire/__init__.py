@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from launcher.wire.usage import ClearCacheReply as ClearCacheReply
     from launcher.wire.usage import ClearCacheRequest as ClearCacheRequest
     from launcher.wire.usage import JobDisk as JobDisk
+    from launcher.wire.usage import JobUsage as JobUsage
     from launcher.wire.usage import UsageReport as UsageReport
     from launcher.wire.usage import UsageView as UsageView
     from launcher.wire.usage import UserDisk as UserDisk
@@ -130,7 +131,8 @@ _HOMES = {
     "wire.login": "LoginRequest LoginReply",
     "wire.images": "ImageView LocalImageView OwnImageView PublishRequest RemoveImageRequest",
     "wire.history": "EventLine EventPage PruneReply PruneRequest PublishedArray PublishedJob",
-    "wire.usage": "ClearCacheReply ClearCacheRequest JobDisk UsageReport UsageView UserDisk",
+    "wire.usage": "ClearCacheReply ClearCacheRequest JobDisk JobUsage UsageReport UsageView "
+    "UserDisk",
     "wire.machine": "SliceView Status Check ChangeCount ProcessView MetricFamily MetricSample",
     "wire.audit": "AuditView",
     "wire.terminal": "CommandView ExecRequest PortView TerminalSize",

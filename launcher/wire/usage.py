@@ -93,3 +93,43 @@ class UsageReport:
     idle_share: float | None
     own: bool
     whole_days: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobUsage:
+    """What one job that ran used, over all its attempts; what was not measured is None.
+
+    ``name`` and ``image`` are None for who may not see them. ``wait_seconds`` is from the submit to
+    the first grant, ``held_seconds`` the slice-seconds of its leases, ``run_seconds`` the time of
+    its last attempt. Of memory and activity it is the highest, of the others the sum.
+    ``memory_limit`` is in bytes, ``cpu_limit`` in cores, ``slice_memory_mib`` that of its slices.
+    """
+
+    id: int
+    array: dict[str, Any] | None
+    user: str
+    name: str | None
+    image: str | None
+    state: str
+    outcome: str | None
+    reason: str | None
+    exit_code: int | None
+    attempts: int
+    profile: str | None
+    slices: int
+    submitted_at: str
+    started_at: str | None
+    ended_at: str | None
+    wait_seconds: float
+    run_seconds: float | None
+    held_seconds: float
+    time_limit: float | None
+    memory_peak_bytes: int | None
+    memory_limit: int | None
+    cpu_seconds: float | None
+    cpu_limit: float | None
+    gpu_memory_peak_mib: int | None
+    slice_memory_mib: int | None
+    gpu_activity_percent: float | None
+    read_bytes: int | None
+    written_bytes: int | None

@@ -138,6 +138,13 @@ def test_usage_is_the_sum_of_the_leases_in_the_database(
     assert report["total"]["slot_hours"] > 0
     by_user = {group["key"]: group for group in report["groups"]}
     assert by_user[USER.pw_name]["failed"] > 0
+    (job,) = games("usage", "--jobs", "--since", "1d", "-o", "json").ok().json[-1:]
+    assert (job["outcome"], job["profile"], job["slices"]) == ("FAILED", "1g.6gb", 1)
+    assert job["cpu_seconds"] is None or job["cpu_seconds"] < 60
+    everybody = launch("usage", "--jobs", "-o", "csv").ok().text.splitlines()
+    assert everybody[0].startswith("id,user,name,")
+    assert any(f",{USER.pw_name}," in line for line in everybody)
+    assert games("usage", "--jobs", "--user", "root").code == 1
     own = games("usage", "--by", "image")
     assert "Only your own jobs are shown." in own.err
     assert BUSYBOX in own.ok().text

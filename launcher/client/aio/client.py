@@ -102,6 +102,7 @@ class AsyncClient:
     disk = awaited(Client.disk)
     events = awaited(Client.events)
     usage = awaited(Client.usage)
+    jobs_used = awaited(Client.jobs_used)
     clear_cache = awaited(Client.clear_cache)
     audit = awaited(Client.audit)
     doctor = awaited(Client.doctor)

@@ -1,4 +1,4 @@
-"""The route for accounting: what jobs used in a period."""
+"""The routes for accounting: what jobs used in a period, together or one by one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 from launcher import wire
 from launcher.core.jobs.pruning import seconds_of_day
+from launcher.core.model.job import wall_of
 from launcher.core.model.use import Capacity, UsageSum, integral, percentile
 from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.api.query_params import number, text
-from launcher.daemon.api.route import get
+from launcher.daemon.api.query_params import number, page_size, text
+from launcher.daemon.api.route import Access, get
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.threads import in_thread
 from launcher.daemon.users.identity import Caller
-from launcher.errors import UserError
+from launcher.errors import NotAllowed, UserError
 from launcher.store import Reader
 from launcher.store.accounting import BY, Period, Usage
 
@@ -33,10 +34,20 @@ async def usage(
     context: Context, caller: Caller, *, since: int | None, until: int | None, by: str | None
 ) -> wire.UsageReport:
     """Return what jobs used: by image or name only the caller's, unless they are an admin."""
-    now = clock.now().wall
     by = by or "user"
     if by not in BY:
         raise UserError(f"by={by}: unknown; known are {', '.join(BY)}")
+    period = _period(since, until)
+    uid = caller.uid if by in PRIVATE and not caller.admin else None
+    found = await context.committer.read_slowly(Reader.usage, period, by, uid)
+    if by == "group":
+        found.groups = await context.users.run(caller.uid, _by_group_name, found.groups)
+    return await in_thread("usage", lambda: _report(found, period, by, own=uid is not None))
+
+
+def _period(since: int | None, until: int | None) -> Period:
+    """Return the time that is asked about; raises ``UserError`` if it is empty."""
+    now = clock.now().wall
     end = min(now, float(until)) if until is not None else now
     start = float(since) if since is not None else end - DEFAULT_SECONDS
     if not 0 <= start < end:
@@ -44,12 +55,7 @@ async def usage(
             f"the period from {clock.rfc3339(start)} to {clock.rfc3339(end)} is empty",
             fix="since must be before until, and in the past.",
         )
-    uid = caller.uid if by in PRIVATE and not caller.admin else None
-    period = Period(start, end, now)
-    found = await context.committer.read_slowly(Reader.usage, period, by, uid)
-    if by == "group":
-        found.groups = await context.users.run(caller.uid, _by_group_name, found.groups)
-    return await in_thread("usage", lambda: _report(found, period, by, own=uid is not None))
+    return Period(start, end, now)
 
 
 def _by_group_name(sums: dict[str, UsageSum]) -> dict[str, UsageSum]:
@@ -147,8 +153,69 @@ def _view(key: str | None, sums: UsageSum, share: float | None) -> wire.UsageVie
     )
 
 
+async def jobs(
+    context: Context,
+    caller: Caller,
+    *,
+    since: int | None,
+    until: int | None,
+    after: int | None,
+    most: int,
+    user: str | None,
+) -> list[wire.JobUsage]:
+    """Return what jobs used that ran in a period: the caller's, or for an admin everybody's."""
+    period = _period(since, until)
+    own = user in ("me", caller.owner.name) or (user is None and not caller.admin)
+    if not own and not caller.admin:
+        raise NotAllowed(f"only an admin may see what each job of {user} used")
+    uid, name = (caller.uid, None) if own else (None, user)
+    read = context.committer.read_slowly
+    rows = await read(Reader.jobs_used, period, after or 0, most, uid=uid, user=name)
+    return [_job(row) for row in rows]
+
+
+def _job(row: dict[str, Any]) -> wire.JobUsage:
+    started, ended = wall_of(row["started_at"]), wall_of(row["ended_at"])
+    element = {"id": row["array_id"], "index": row["array_index"]}
+    cpus, memory = row["cpus"], row["mem_limit"]
+    return wire.JobUsage(
+        **{name: row[name] for name in _AS_STORED},
+        array=element if row["array_id"] is not None else None,
+        attempts=row["attempt"],
+        submitted_at=clock.rfc3339(row["submitted_at"]),
+        wait_seconds=max(0.0, row["granted_at"] - row["submitted_at"]),
+        run_seconds=None if started is None or ended is None else ended - started,
+        held_seconds=row["held"] or 0.0,
+        memory_limit=memory if isinstance(memory, int) else None,
+        cpu_limit=float(cpus) if isinstance(cpus, int | float) else None,
+        slice_memory_mib=row["slice_mib"],
+    )
+
+
+_AS_STORED = (
+    "id", "user", "name", "image", "state", "outcome", "reason", "exit_code", "profile", "slices",
+    "started_at", "ended_at", "time_limit", "memory_peak_bytes", "cpu_seconds",
+    "gpu_memory_peak_mib", "gpu_activity_percent", "read_bytes", "written_bytes",
+)  # fmt: skip
 SINCE = number("since", "From this time on (seconds since 1970); without it the last 7 days.")
 UNTIL = number("until", "Until this time (seconds since 1970); without it until now.")
 GROUP_BY = text("by", "user, group, profile, image, name or day; image and name: your own jobs.")
 
-ROUTES = (get("/v1/usage", usage, wire.UsageReport, SINCE, UNTIL, GROUP_BY, costly=True),)
+AFTER = number("after", "Only jobs with a higher id: the last one of the page before.")
+OF_USER = text("user", "As an admin: only the jobs of this user; `me` for one's own.")
+
+ROUTES = (
+    get("/v1/usage", usage, wire.UsageReport, SINCE, UNTIL, GROUP_BY, costly=True),
+    get(
+        "/v1/usage/jobs",
+        jobs,
+        list[wire.JobUsage],
+        SINCE,
+        UNTIL,
+        AFTER,
+        OF_USER,
+        page_size(1000, 1000),
+        access=Access.USER,
+        costly=True,
+    ),
+)

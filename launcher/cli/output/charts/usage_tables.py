@@ -81,15 +81,15 @@ def _csv(report: UsageReport) -> None:
     writer.writerow((terminal.safe(report.by), *COLUMNS))
     for view in report.groups:
         share = "" if view.share is None else f"{view.share:.6f}"
-        ends = _harmless(";".join(f"{cause}={count}" for cause, count in view.ends.items()))
+        ends = harmless(";".join(f"{cause}={count}" for cause, count in view.ends.items()))
         hours = (f"{h:.6f}" for h in (view.slice_hours, view.gib_hours, view.slot_hours))
-        key = _harmless(view.key or "")
+        key = harmless(view.key or "")
         counts = (view.jobs, view.running, view.failed)
         writer.writerow((key, *hours, share, *counts, *_waits(view), ends))
 
 
-def _harmless(cell: str) -> str:
-    """See OWASP, "CSV injection"."""
+def harmless(cell: str) -> str:
+    """Return a cell that is neither a formula nor steers a terminal (OWASP, "CSV injection")."""
     cell = terminal.safe(cell)
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -39,7 +40,6 @@ def command(group: str | None, directory: str, only_print: bool, uninstall: bool
     --uninstall stops and disables the units and removes all of that. Containers of running jobs go
     on, and the database, the logs and the configuration stay.
     """
-    from launcher.errors import StateDirError
     from launcher.service.units import units
 
     if group is not None:
@@ -55,6 +55,13 @@ def command(group: str | None, directory: str, only_print: bool, uninstall: bool
         for name, text in result.items():
             sys.stdout.write(f"# {name}\n{text}\n")
         return
+    _install(result, directory, launch)
+
+
+def _install(result: Mapping[str, str], directory: str, launch: Path) -> None:
+    """Write the units into a directory, and what belongs to them beside it."""
+    from launcher.errors import StateDirError
+
     place = Path(directory)
     try:
         for name, text in result.items():

@@ -94,8 +94,11 @@ def test_very_many_groups_are_a_picture_of_bounded_height() -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--disk", "--by", "user"], "leave --since, --until and --by out"),
+        (["--disk", "--by", "user"], "leave the options of a period out"),
         (["--disk", "-o", "csv"], "not as csv"),
+        (["--jobs", "--by", "user"], "leave --by out"),
+        (["--jobs", "-o", "png"], "not as png"),
+        (["--user", "alice"], "--user goes with --jobs"),
         (["--by", "colour"], "'colour' is not one of"),
         (["--since", "yesterday"], "is not a valid time"),
     ],
