@@ -34,6 +34,14 @@ class PruneReply:
     more: bool = False
 
 
+EVENT_TYPES = (
+    "job.submitted", "job.started", "job.requeued", "job.ended", "array.submitted", "array.ended",
+    "slice.quarantined", "slice.cleared", "slices.changed", "drain.started", "drain.ended",
+    "layout.ended", "docker.down", "docker.up", "gpu.down", "gpu.up",
+)  # fmt: skip
+"""The types of events of schema version 1."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PublishedJob:
     """The job of an event; name, image and message are None for who may not see them.

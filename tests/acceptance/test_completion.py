@@ -66,6 +66,8 @@ def job(launch: Shell) -> str:
         (f"run {BUSYBOX[:-1]}", f"<run> <{BUSYBOX}>"),
         ("install-", "<install-service>"),
         ("layout destr", "<layout> <destroy>"),
+        ("ps --user m", "<ps> <--user> <me>"),
+        ("events --type job.en", "<events> <--type> <job.ended>"),
         ("run --pull=nev", "<run> <--pull=never>"),
         ("ps -o js", "<ps> <-o> <json>"),
         ("submit trai", "<submit> <train.yaml>"),

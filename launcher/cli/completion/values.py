@@ -15,6 +15,7 @@ from launcher.cli.output import terminal
 from launcher.client import Client
 from launcher.errors import LauncherError, NoSuchJob
 from launcher.wire import JobView, SliceView
+from launcher.wire.history import EVENT_TYPES
 
 SECONDS = 1.0
 """How long a user waits for an answer."""
@@ -23,6 +24,7 @@ NEWEST = 100
 MOST = 200
 """The maximum number of values."""
 LONGEST_HELP = 60
+USE_METRIC = "launcher_slice_gib_seconds"
 _PLAIN = re.compile(r"[\w.:/@+%,=\[\]-]+")
 """Bash puts a value on the command line without quotes."""
 
@@ -128,6 +130,27 @@ def _own_images(client: Client) -> Values:
         yield own.name, "your own"
 
 
+def _users(client: Client) -> Values:
+    """Yield who used most lately, as the metrics name them, and the caller."""
+    yield "me", "your own"
+    for family in client.metrics():
+        if family.name == USE_METRIC:
+            for sample in family.samples:
+                yield sample.labels["user"], ""
+
+
+def _reservations(client: Client) -> Values:
+    for each in client.queue.reservations():
+        yield each.name, f"for {each.user or each.group or 'interactive jobs'}"
+
+
+def _event_types() -> Values:
+    for kind in ("job", "array", "slice", "drain", "layout", "docker", "gpu"):
+        yield kind, f"all events of type {kind}"
+    for name in EVENT_TYPES:
+        yield name, ""
+
+
 def _topics() -> Values:
     from importlib import resources
 
@@ -150,6 +173,12 @@ KINDS: dict[str, Callable[[Client], Values]] = {
     "profile": _profiles,
     "image": _images,
     "own image": _own_images,
+    "user": _users,
+    "reservation": _reservations,
 }
-LOCAL: dict[str, Callable[[], Values]] = {"key": _job_file_keys, "topic": _topics}
+LOCAL: dict[str, Callable[[], Values]] = {
+    "key": _job_file_keys,
+    "topic": _topics,
+    "event type": _event_types,
+}
 """What needs no daemon."""

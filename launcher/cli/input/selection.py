@@ -23,7 +23,7 @@ def selection(*, live: bool) -> Callable[[F], F]:
         return value.strip().lower()
 
     options = (
-        click.option("--user", type=params.TEXT, metavar="me|NAME", help="Only this user's."),
+        click.option("--user", type=params.OWNER, metavar="me|NAME", help="Only this user's."),
         click.option(
             "--state",
             type=params.Parsed("state", text),

@@ -10,7 +10,7 @@ from launcher.cli.output import terminal
 
 
 @click.command("clear-cache", short_help="Empty the ~/.cache that your jobs share.")
-@click.option("--user", type=params.TEXT, metavar="NAME", help="That of another user (admins).")
+@click.option("--user", type=params.OWNER, metavar="NAME", help="That of another user (admins).")
 def command(user: str | None) -> None:
     """Empty the ~/.cache that your jobs share: weights, data sets, packages that pip downloaded.
 

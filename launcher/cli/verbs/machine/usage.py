@@ -25,7 +25,7 @@ FORMATS = ("table", "csv", "json", "svg", "png")
 @click.option("--until", type=params.MOMENT, metavar="TIME", help="Until then; without it now.")
 @click.option("--by", type=click.Choice(BY), help="What is summed up together (user).")
 @click.option("--jobs", is_flag=True, help="One line a job instead, with what it used.")
-@click.option("--user", type=params.USER, metavar="NAME", help="With --jobs: only this user's.")
+@click.option("--user", type=params.OWNER, metavar="NAME", help="With --jobs: only this user's.")
 @click.option("--disk", is_flag=True, help="Disk space now, of ~/.cache and running jobs.")
 @click.option(
     "-o", "--output", type=click.Choice(FORMATS), default="table",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import connect
 from launcher.cli.output import render, terminal
 from launcher.cli.output.job_format import advice_text
@@ -11,8 +12,12 @@ from launcher.cli.output.job_format import advice_text
 
 @click.command("advice", short_help="Say which jobs request more than they use.")
 @click.option(
-    "-u", "--user", metavar="USER", help="As an admin: only this user's jobs (a name, or me)."
-)
+    "-u",
+    "--user",
+    type=params.OWNER,
+    metavar="USER",
+    help="As an admin: only this user's jobs (a name, or me).",
+)  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table",
     help="How to print: a table, or one JSON document.",

@@ -30,7 +30,7 @@ END = params.Parsed("time", waiting.parse_end)
     metavar="UUID",
     help="This one; again for more.",
 )
-@click.option("--user", type=params.TEXT, metavar="NAME", help="For this user.")
+@click.option("--user", type=params.OWNER, metavar="NAME", help="For this user.")
 @click.option("--group", type=params.TEXT, metavar="NAME", help="For this group's members.")
 @click.option("--interactive", is_flag=True, help="For everybody's interactive jobs (-i).")
 @click.option(
@@ -43,7 +43,7 @@ END = params.Parsed("time", waiting.parse_end)
 @click.option("--cancel", is_flag=True, help="Take the reservation back.")
 @click.option("--list", "listing", is_flag=True, help="Show the reservations (without NAME too).")
 @output_option
-@click.argument("name", required=False, type=params.TEXT, metavar="[NAME]")
+@click.argument("name", required=False, type=params.RESERVATION, metavar="[NAME]")
 def command(name: str | None, cancel: bool, listing: bool, output: str, **wanted: Any) -> None:
     """Keep slices for a user, a group or interactive jobs, for a time (admins).
 

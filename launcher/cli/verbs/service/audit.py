@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import connect
 from launcher.cli.input.params import DURATION
 from launcher.cli.output import render
@@ -16,7 +17,7 @@ HEADINGS = ("AT", "USER", "ROLE", "REQUEST", "JOBS", "OUTCOME", "TIMES", "DETAIL
 
 
 @click.command("audit", short_help="Show which user requested what, and the decision.")
-@click.option("--user", metavar="NAME", help="Only what this user asked.")
+@click.option("--user", type=params.OWNER, metavar="NAME", help="Only what this user asked.")
 @click.option(
     "--since", type=DURATION, metavar="TIME", help="Only requests of this last time (2h)."
 )

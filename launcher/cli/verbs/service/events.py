@@ -28,10 +28,10 @@ POLL_SECONDS = 25.0
     help="From then on: 10m (ago), 2026-12-01T02:00; without it the last day, with -f from now.",
 )  # fmt: skip
 @click.option(
-    "--type", "types", type=params.TEXT, multiple=True, metavar="TYPE",
+    "--type", "types", type=params.EVENT_TYPE, multiple=True, metavar="TYPE",
     help="Only events of this type: job.ended, or job for all of jobs; again for more.",
 )  # fmt: skip
-@click.option("--user", type=params.USER, metavar="NAME", help="Only of this user's jobs.")
+@click.option("--user", type=params.OWNER, metavar="NAME", help="Only of this user's jobs.")
 def command(follow: bool, since: float | None, types: tuple[str, ...], user: str | None) -> None:
     """Show what happens to jobs, arrays, slices and layouts: one JSON document a line.
 

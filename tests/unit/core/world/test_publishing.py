@@ -6,12 +6,17 @@ from typing import Any
 
 from launcher.core.messages import events as ev
 from launcher.core.messages.changes import Changes, Drain, Quarantine
-from launcher.core.messages.published import PublishedEvent
+from launcher.core.messages.published import EventType, PublishedEvent
 from launcher.core.model.layout_change import LayoutOp, LayoutTarget, OpResult, OpState
 from launcher.core.world.publishing import machine_events
+from launcher.wire.history import EVENT_TYPES
 from tests.support.builders import ALICE, ROOT, Machine, mig, profile
 
 UP = (None, None)
+
+
+def test_clients_know_every_type() -> None:
+    assert tuple(EventType) == EVENT_TYPES
 
 
 def new(machine: Machine) -> list[PublishedEvent]:
