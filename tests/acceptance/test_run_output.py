@@ -173,3 +173,20 @@ def test_a_closed_stdout_ends_the_command_and_not_the_job(launch: Shell) -> None
         assert process.wait(30) == 141
     assert "stdout was closed" in said
     assert launch("wait", "last").code == 6
+
+
+def test_a_job_without_output_says_whether_it_ran(launch: Shell) -> None:
+    job = launch("run", "-d", "--hold", "--gpus", "none", BUSYBOX, "true").ok().text.strip()
+    done = launch("logs", job).ok()
+    assert (done.text, f"job {job} has not started yet" in done.err) == ("", True)
+    launch("cancel", job).ok()
+    assert f"job {job} never ran: `launch show {job}`" in launch("logs", job).ok().err
+    quiet = launch("run", "-d", "--gpus", "none", BUSYBOX, "true").ok().text.strip()
+    launch("wait", quiet).ok()
+    assert launch("logs", quiet).ok().err == ""
+
+
+def test_stopping_a_job_names_the_verb_for_it(launch: Shell) -> None:
+    done = launch("stop", "12")
+    assert done.code == 2
+    assert "to end a job: launch cancel 12" in done.err

@@ -158,7 +158,18 @@ async def log_frames(context: Context, job: Job, query: LogQuery) -> AsyncIterat
                 break
             if not batch:
                 await _wake(woken)
-    yield [*_loss(context, reading, now), Frame(END, 0, b"")]
+    yield [*_loss(context, reading, now), *_unstarted(now, reading), Frame(END, 0, b"")]
+
+
+def _unstarted(job: Job, reading: FollowedAttempt | None) -> list[Frame]:
+    """Return a note for a job that never ran: an empty log could also be that of a quiet one."""
+    if reading is not None:
+        return []
+    if job.outcome:
+        text = f"job {job.ref} never ran: `launch show {job.ref}` says why"
+    else:
+        text = f"job {job.ref} has not started yet: `launch why {job.ref}` says why"
+    return [Frame(NOTE, 0, text.encode())]
 
 
 def _next(context: Context, reading: FollowedAttempt, job: Job, last: int) -> FollowedAttempt:
