@@ -342,11 +342,11 @@ class ActionRunners:
                 await self._on(self.pools.removals, self._containers.remove, action.container_name)
         finally:
             self._removing.discard(action.container_name)
-        self._journal.clear(action.container_name)
         await self._on(self.pools.removals, self._unpin, action)
         self._followers.pop(key, None)
 
     def _unpin(self, action: act.RemoveContainer) -> None:
+        self._journal.clear(action.container_name)
         self.starter.capture.forget(action.job, action.attempt)
         self.starter.witness.forget(action.container_name)
         try:

@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Protocol
 
 from launcher.core.messages.events import Now
 
+MOST_SPARE_THREADS = 16
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 BOOT_ID_VARIABLE = "LAUNCHER_BOOT_ID_FILE"
 """Names another file, for simulating a reboot."""
@@ -73,6 +75,9 @@ class Timekeeper(Protocol):
 class System:
     """The machine's own time and threads."""
 
+    def __init__(self) -> None:
+        self._spares = SpareThreads()
+
     def now(self) -> Now:
         """Return wall clock and CLOCK_BOOTTIME (which counts suspend), in seconds."""
         return Now(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
@@ -98,11 +103,43 @@ class System:
 
     def spawn(self, name: str, call: Callable[[], None]) -> None:
         """Run ``call`` in a thread of its own."""
-        threading.Thread(target=call, name=name, daemon=True).start()
+        self._spares.run(name, call)
 
     def flag(self) -> Flag:
         """Return a flag that is not set."""
         return threading.Event()
+
+
+class SpareThreads:
+    """Threads that run one call after another, each as if in a thread of its own.
+
+    ``Thread.start`` waits until the new thread runs: on a busy interpreter for milliseconds, which
+    the event loop has not got. So a thread whose call has returned waits for the next one.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[SimpleQueue[tuple[str, Callable[[], None]]]] = []
+        self._lock = threading.Lock()
+
+    def run(self, name: str, call: Callable[[], None]) -> None:
+        """Run ``call`` in a spare thread, or a new one. Thread-safe."""
+        try:
+            inbox = self._waiting.pop()
+        except IndexError:
+            inbox = SimpleQueue()
+            threading.Thread(target=self._serve, args=(inbox,), name=name, daemon=True).start()
+        inbox.put((name, call))
+
+    def _serve(self, inbox: SimpleQueue[tuple[str, Callable[[], None]]]) -> None:
+        thread = threading.current_thread()
+        while True:
+            thread.name, call = inbox.get()
+            call()
+            del call  # what it holds is not to stay until the next one
+            with self._lock:
+                if len(self._waiting) >= MOST_SPARE_THREADS:
+                    return
+                self._waiting.append(inbox)
 
 
 _timekeeper: Timekeeper = System()
