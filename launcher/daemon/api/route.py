@@ -29,6 +29,8 @@ class Access(Enum):
     #: The owner of the named job, and admins.
     OWNER = "owner"
     ADMIN = "admin"
+    #: `launch web`, which sends notifications: the observer, and the daemon's own user.
+    DELIVERY = "delivery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,9 @@ class Route:
 
     @property
     def observable(self) -> bool:
-        """Whether observers may use it: it reads what every user sees."""
-        return self.method == "GET" and self.access is Access.ANYONE
+        """Whether observers may use it: it reads what every user sees, or is for `launch web`."""
+        shown = self.method == "GET" and self.access is Access.ANYONE
+        return shown or self.access is Access.DELIVERY
 
     @property
     def waits(self) -> bool:

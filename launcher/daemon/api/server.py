@@ -255,6 +255,11 @@ async def _check_access(
             f"{caller.owner.name} is an observer: it may read what every user sees, nothing else",
             fix="[users] observer of launcher.toml names the user of `launch web`.",
         )
+    if route.access is Access.DELIVERY and not caller.delivers:
+        raise NotAllowed(
+            f"{caller.owner.name} does not send notifications: `launch web` does",
+            fix="[users] observer of launcher.toml names the user of `launch web`.",
+        )
     if route.access is Access.ADMIN and not caller.admin:
         raise NotAllowed(
             f"{caller.owner.name} is not an admin of this daemon",

@@ -40,6 +40,7 @@ from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.log_usage import LogUsage
 from launcher.daemon.output.retention import Retention
 from launcher.daemon.requests.array_elements import made_again
+from launcher.daemon.requests.notify import NotifyWatch
 from launcher.daemon.users.accounts import Accounts
 from launcher.daemon.users.credentials import Credentials
 from launcher.daemon.users.fair_pool import FairPool
@@ -50,7 +51,7 @@ from launcher.errors import NoSuchJob, NotAllowed, UserError
 from launcher.gpu import GpuReader
 from launcher.mount_helper import Pins
 from launcher.spec.job_spec import JobSpec
-from launcher.store import Reader
+from launcher.store import Reader, notifications
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
 _ELEMENTS = re.compile(r"([^\[\]]+)\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]")
@@ -109,6 +110,7 @@ class Context:
     """None in a replay, which has no containers; so is ``terminals``."""
     users: FairPool
     """Threads for blocking calls of requests."""
+    notify_watch: NotifyWatch = field(default_factory=NotifyWatch)
     loads: dict[int, asyncio.Task[Any]] = field(default_factory=dict)
     """The images that Docker unpacks, by uid: these go on when the client leaves."""
 
@@ -116,6 +118,12 @@ class Context:
     def adviser(self) -> Adviser:
         """Gives advice on ended jobs."""
         return Adviser(self.committer, self.users, self.world)
+
+    async def watch_notifications(self) -> NotifyWatch:
+        """Return what knows whether notifications wait, after a look at the users' targets."""
+        if self.notify_watch.wanted is None:
+            self.notify_watch.wanted = await self.committer.read(notifications.are_wanted)
+        return self.notify_watch
 
     @property
     def limiter(self) -> Limiter:
