@@ -16,7 +16,7 @@ Document = dict[str, Any]
 class Delivery:
     """``due`` is the next try in seconds since 1970, ``job`` the id of the job or array.
 
-    A sum has no document: it stands for ``more`` notifications above the limit of its user.
+    A sum stands for ``more`` notifications above the limit of its user; its document is the last.
     """
 
     id: str
@@ -24,7 +24,7 @@ class Delivery:
     user: str
     target: NotifyTarget = field(repr=False)
     job: int | None = None
-    document: Document | None = field(default=None, repr=False)
+    document: Document = field(repr=False)
     more: int = 0
     tries: int = 0
     due: float = 0.0
@@ -32,7 +32,7 @@ class Delivery:
     @property
     def is_sum(self) -> bool:
         """Whether it stands for several notifications."""
-        return self.document is None
+        return self.more > 0
 
 
 class NotSent(Exception):

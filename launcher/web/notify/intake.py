@@ -80,6 +80,7 @@ class Intake:
     ) -> None:
         window = self._window(one.uid, now)
         event, user = one.event, one.event.user or str(one.uid)
+        document = document_of(event)
         if window.count < self._per_minute and room.has(one.uid):
             window.count += 1
             subject = event.job or event.array
@@ -89,23 +90,23 @@ class Intake:
                 user=user,
                 target=target,
                 job=None if subject is None else subject.id,
-                document=document_of(event),
+                document=document,
                 due=now,
             )
+            made[delivery.id] = delivery
+            room.count(delivery)
+            return
+        key, due = sum_id(one.uid, target), window.start + bounds.MINUTE
+        known = made.get(key) or waiting.get(key)
+        if known is not None:
+            made[key] = dataclasses.replace(known, more=known.more + 1, document=document)
+        elif room.has_for_sum(one.uid):
+            made[key] = Delivery(
+                id=key, uid=one.uid, user=user, target=target, document=document, more=1, due=due
+            )
+            room.count(made[key])
         else:
-            key = sum_id(one.uid, target)
-            known = made.get(key) or waiting.get(key)
-            if known is None and not room.has_for_sum(one.uid):
-                log.warning("notifications of %s: one above the limits is dropped", user)
-                return
-            due = window.start + bounds.MINUTE
-            first = Delivery(id=key, uid=one.uid, user=user, target=target, due=due)
-            delivery = dataclasses.replace(known or first, more=(known or first).more + 1)
-            if known is not None:
-                made[key] = delivery
-                return
-        made[delivery.id] = delivery
-        room.count(delivery)
+            log.warning("notifications of %s: one above the limits is dropped", user)
 
     def _window(self, uid: int, now: float) -> _Window:
         window = self._windows.get(uid)

@@ -37,19 +37,21 @@ def document_of(event: wire.EventLine) -> Document:
 
 
 def document(delivery: Delivery) -> Document:
-    """Return what is sent: of a sum a document without an event."""
-    if delivery.document is not None:
-        return delivery.document
-    text = f"and {delivery.more} more notifications for {delivery.user}"
-    nothing = dict.fromkeys(("seq", "at", "job", "array", "subject", "detail"))
+    """Return what is sent; a sum of several has the number and the text of the last event."""
+    last = delivery.document
+    if delivery.more <= 1:
+        return last
+    text = f"{delivery.more} more notifications for {delivery.user}; the last: {last['text']}"
+    nothing = dict.fromkeys(("at", "job", "array", "subject", "detail"))
     return {
         "version": VERSION,
+        "seq": last.get("seq"),
         "type": "notify.more",
         "user": delivery.user,
         **nothing,
         "more": delivery.more,
         "text": text,
-        "title": "launcher: more notifications",
+        "title": f"launcher: {delivery.more} more notifications",
     }
 
 

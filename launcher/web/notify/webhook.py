@@ -80,6 +80,8 @@ class WebhookSender:
             ):
                 reply.close()  # the body is not read
                 return reply.status, reply.headers.get("Location")
+        except aiohttp.InvalidURL:
+            raise NotSent("its URL is not valid", again=False) from None
         except aiohttp.ClientConnectorError as error:
             if refused:
                 raise NotSent(refused[0], again=False) from None
