@@ -38,6 +38,8 @@ POLL_SECONDS = 25.0
 """The daemon answers at the latest after this time (its limit is 30 seconds)."""
 PAUSE_SECONDS = 1.0
 """Between two requests for notifications, and to report failures."""
+MANY = 50
+"""After a page with this many notifications the next one is requested at once."""
 AWAY_SECONDS = 5.0
 """Until the next request if the daemon is away, or the outbox cannot be written."""
 FIRST_SECONDS = 86400.0

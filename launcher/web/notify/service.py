@@ -67,9 +67,9 @@ class NotifyService:
 
     async def _keep_fetching(self) -> None:
         while True:
-            pause = bounds.PAUSE_SECONDS
             try:
-                await self.fetch()
+                fetched = await self.fetch()
+                pause = 0.0 if fetched >= bounds.MANY else bounds.PAUSE_SECONDS
                 self._log(None)
             except LauncherError as error:
                 self._log(error.message)
@@ -79,8 +79,8 @@ class NotifyService:
                 pause = bounds.AWAY_SECONDS
             await asyncio.sleep(pause)
 
-    async def fetch(self) -> None:
-        """Put the next notifications into the outbox, with the place behind them.
+    async def fetch(self) -> int:
+        """Put the next notifications into the outbox, with the place behind them; their number.
 
         Raises ``LauncherError`` if the daemon does not give them, ``OSError`` of the outbox.
         """
@@ -90,7 +90,7 @@ class NotifyService:
         if page.missed:
             log.warning("some events are stored no more, or the database is another one")
         if page.next == after and not page.notifications:
-            return
+            return 0
 
         def change() -> OutboxChange:
             made = self._intake.deliveries(page.notifications, self._outbox.waiting, time.time())
@@ -98,6 +98,7 @@ class NotifyService:
 
         await self._outbox.change(change)
         self._sender.wake.set()
+        return len(page.notifications)
 
     async def _keep_reporting(self) -> None:
         while True:
