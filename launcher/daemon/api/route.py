@@ -68,9 +68,8 @@ class Route:
 
     @property
     def observable(self) -> bool:
-        """Whether observers may use it: it reads what every user sees, or is for `launch web`."""
-        shown = self.method == "GET" and self.access is Access.ANYONE
-        return shown or self.access is Access.DELIVERY
+        """Whether observers may use it: it reads what every user sees."""
+        return self.method == "GET" and self.access is Access.ANYONE
 
     @property
     def waits(self) -> bool:

@@ -47,7 +47,7 @@ from launcher.daemon.users.fair_pool import FairPool
 from launcher.daemon.users.identity import Caller
 from launcher.daemon.users.rate_limits import Limiter
 from launcher.engine.images import Images
-from launcher.errors import NoSuchJob, NotAllowed, UserError
+from launcher.errors import LauncherError, NoSuchJob, NotAllowed, UserError
 from launcher.gpu import GpuReader
 from launcher.mount_helper import Pins
 from launcher.spec.job_spec import JobSpec
@@ -64,6 +64,8 @@ MOST_LOOKED_AT = 1000
 MOST_SHOWN = 10
 """The maximum number of jobs that the error for an ambiguous reference names."""
 FIRST_LOOK_SECONDS = 3.0
+LOOK_SECONDS = 1.0
+"""Longest wait for the database where a request also answers without it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,7 +124,11 @@ class Context:
     async def watch_notifications(self) -> NotifyWatch:
         """Return what knows whether notifications wait, after a look at the users' targets."""
         if self.notify_watch.wanted is None:
-            self.notify_watch.wanted = await self.committer.read(notifications.are_wanted)
+            # `status` answers also where the disk does not.
+            with contextlib.suppress(LauncherError, TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    found = await self.committer.read(notifications.are_wanted)
+                    self.notify_watch.wanted = found
         return self.notify_watch
 
     @property
