@@ -28,8 +28,10 @@ def read(text: str) -> tuple[list[JobSpec], list[str]]:
         (f"notify: {URL}", (NotifyTarget(webhook=URL),)),
         (f"notify: webhook={URL},on=failure", (NotifyTarget(webhook=URL, on=("failure",)),)),
         (
-            f"notify:\n- {{on: [end, failure], webhook: '{URL}'}}\n"
-            "- mail: a@example.org\n  on: start\n- mail",
+            (
+                "notify: [{on: [end, failure], webhook: 'https://ntfy.example.org/mine'},"
+                " {mail: a@example.org, on: start}, mail]"
+            ),
             (
                 NotifyTarget(webhook=URL, on=("end", "failure")),
                 NotifyTarget(mail="a@example.org", on=("start",)),
