@@ -47,6 +47,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "retry": "Queue ended jobs again.",
         "requeue": "Stop running jobs and queue them again.",
         "edit": "Change jobs that wait.",
+        "notify": "Say who is told of your jobs' ends: webhooks and mails.",
     },
     "The queue": {
         "queue": "List what waits, in the order in which it is served.",

@@ -78,6 +78,38 @@ class MachineRequests(ClientBase):
             wire.EventPage, self._transport.json("GET", path, timeout=timeout + self.timeout)
         )
 
+    def notifications(
+        self, after: int | None = None, *, since: float | None = None, timeout: float = 0.0
+    ) -> wire.NotificationPage:
+        """Return the notifications after event ``after``, or since a time (seconds since 1970).
+
+        Only for `launch web`, which sends them. Where there are none it waits for ``timeout``
+        seconds, at most 30.
+        """
+        pairs = [("timeout", f"{timeout:g}")]
+        pairs += [("after", str(after))] if after is not None else []
+        pairs += [("since", str(int(since)))] if since is not None else []
+        path = f"/v1/notifications?{query(pairs)}"
+        reply = self._transport.json("GET", path, timeout=timeout + self.timeout)
+        return decode(wire.NotificationPage, reply)
+
+    def report_notifications(self, failures: Sequence[wire.NotifyFailure]) -> wire.NotifyReceipt:
+        """Tell the daemon which notifications could not be sent; at most 100 at once."""
+        report = wire.NotifyReport(failures=list(failures))
+        reply = self._post("/v1/notifications/report", dataclasses.asdict(report))
+        return decode(wire.NotifyReceipt, reply)
+
+    def notify(self, targets: Sequence[wire.NotifyTarget] | None = None) -> wire.NotifyView:
+        """Return the caller's targets for all jobs; with ``targets``, set them before."""
+        if targets is None:
+            return decode(wire.NotifyView, self._get("/v1/notify"))
+        request = wire.NotifyRequest(targets=list(targets))
+        return decode(wire.NotifyView, self._post("/v1/notify", dataclasses.asdict(request)))
+
+    def notify_test(self) -> wire.NotifyView:
+        """Send a notification to the caller's targets; return them."""
+        return decode(wire.NotifyView, self._post("/v1/notify/test"))
+
     def prune(
         self, *, older_than: float | None = None, logs: bool = False, dry_run: bool = False
     ) -> wire.PruneReply:

@@ -18,6 +18,7 @@ from launcher.config import default_paths
 from launcher.config.docker_context import docker_host
 from launcher.config.history import History, with_jobs
 from launcher.config.limits import Limits
+from launcher.config.notify import NotifyTable
 from launcher.config.web import UsersTable, WebTable
 from launcher.core.policy.settings import (
     DEFAULT_RULES,
@@ -135,6 +136,7 @@ class Keys:
     history: History = field(default_factory=History)
     users: UsersTable = field(default_factory=UsersTable)
     web: WebTable = field(default_factory=WebTable)  #: of `launch web`
+    notify: NotifyTable = field(default_factory=NotifyTable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

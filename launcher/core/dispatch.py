@@ -17,6 +17,7 @@ from launcher.core.jobs import (
     disk_use,
     images,
     interactive,
+    notifications,
     own_images,
     pruning,
     pulled_images,
@@ -210,6 +211,9 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.ImageRemoved: pulled_images.removed,
     ev.OwnImageLoaded: own_images.loaded,
     ev.OwnImageRemoved: own_images.removed,
+    ev.NotifyAsked: notifications.set_targets,
+    ev.NotifyTestAsked: notifications.test,
+    ev.NotifyReported: notifications.failed,
 }
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from launcher.spec.bounds import STRICT, Most
 from launcher.spec.gpus import GpuRequest
+from launcher.spec.notify import NotifyTarget
 
 MOST_ARGUMENT = 128 * 1024
 """Of one argument or variable, in characters: what Linux lets a program have (MAX_ARG_STRLEN)."""
@@ -112,6 +113,8 @@ class JobSpec:
     A job with ``runtime: host`` runs its command on the machine itself, as its owner; it has no
     image. With ``foreground`` its client starts the command when it is the job's turn.
 
+    ``notify`` says who is told of the job; None means the targets that its owner set for all jobs.
+
     ``secrets`` are files in /run/secrets by their names: their contents in base64, the key under
     which the daemon stores them (``secrets_key``), or None where they are hidden
     (``without_contents``): in a dry run, and in all that the daemon shows. Values of variables and
@@ -167,6 +170,7 @@ class JobSpec:
     )
     runtime: Literal["docker", "host"] = "docker"
     foreground: bool = False
+    notify: tuple[NotifyTarget, ...] | None = field(default=None, repr=False)
 
     @property
     def on_host(self) -> bool:

@@ -17,6 +17,8 @@ capacity         the last 100,000 changes of the slices that the machine has
 events           the last 100,000
 audit            the last 100,000 lines of each user
 layouts          the last 10,000 changes
+notify_targets   one row for each user who set some
+notify_failures  the last 10,000
 uses             one row for each user who ever ran a job
 tallies, meta    one row for each outcome; a fixed set of keys
 quarantines,     what is on the machine: slices, GPUs, GPU instances

@@ -320,6 +320,49 @@ INSERT INTO events (at, type, uid, user, data) VALUES (?, ?, ?, ?, ?);
 -- name: events_after
 SELECT seq, at, type, uid, user, data FROM events WHERE seq > ? ORDER BY seq LIMIT ?;
 
+-- name: told_between
+SELECT
+    e.seq, e.at, e.type, e.uid, e.user, e.data, e.type = 'notify.test' AS of_user,
+    CASE WHEN j.spec <> '' AND instr(j.spec, '"notify":') THEN j.spec -> '$.notify' END AS notify,
+    CASE
+        WHEN e.type = 'array.ended' THEN e.data ->> '$.id'
+        WHEN j.spec = '' THEN j.array_id
+    END AS array_id
+FROM events e
+LEFT JOIN jobs j ON e.type IN ('job.started', 'job.ended') AND j.id = e.data ->> '$.id'
+WHERE e.seq > ? AND e.seq <= ?
+    AND e.type IN ('job.started', 'job.ended', 'array.ended', 'notify.test')
+ORDER BY e.seq;
+
+-- name: notify_of_arrays
+SELECT
+    id, CASE WHEN instr(template, '"notify":') THEN template -> '$.notify' END AS targets
+FROM arrays WHERE id IN (SELECT value FROM json_each(?));
+
+-- name: notify_of_users
+SELECT uid AS id, targets FROM notify_targets WHERE uid IN (SELECT value FROM json_each(?));
+
+-- name: notify_is_wanted
+SELECT EXISTS (SELECT 1 FROM notify_targets) OR EXISTS (
+    SELECT 1 FROM jobs WHERE id > (SELECT MAX(id) FROM jobs) - 1000 AND instr(spec, '"notify":')
+);
+
+-- name: put_notify_targets
+INSERT INTO notify_targets (uid, user, targets) VALUES (?, ?, ?);
+
+-- name: delete_notify_targets
+DELETE FROM notify_targets WHERE uid = ?;
+
+-- name: insert_notify_failure
+INSERT INTO notify_failures (at, uid, job, target, detail) VALUES (?, ?, ?, ?, ?);
+
+-- name: notify_failures_of
+SELECT at, uid, job, target, detail FROM notify_failures
+WHERE job IN (SELECT value FROM json_each(?)) ORDER BY seq DESC LIMIT ?;
+
+-- name: notify_failures_of_user
+SELECT at, uid, job, target, detail FROM notify_failures WHERE uid = ? ORDER BY seq DESC LIMIT ?;
+
 -- name: bounds_of_events
 SELECT COALESCE(MIN(seq), 1) AS first, COALESCE(MAX(seq), 0) AS last FROM events;
 

@@ -49,6 +49,10 @@ class Reader:
         with explained(self._path):
             return self._db.execute(_Q[query], named or values).fetchall()
 
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        """Return the rows of a named query, for the other reads of this package."""
+        return self._rows(query, *values)
+
     def _jobs(self, values: Iterable[Any]) -> list[Job]:
         reading = JobReader()
         return [reading.job(row) for row in values]

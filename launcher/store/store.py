@@ -20,7 +20,7 @@ from launcher.store import directory as statedir
 from launcher.store import pruning
 from launcher.store.connect import FILE_NAME, cannot, check, connect, damaged, explained
 from launcher.store.load import CLOCK, load
-from launcher.store.rows import audit_rows, event_rows, layout_rows, rows
+from launcher.store.rows import audit_rows, event_rows, layout_rows, notify_rows, rows
 from launcher.store.rows.job_rows import job_row
 from launcher.store.schema import bring_up_to_date
 from launcher.store.sql import queries
@@ -201,6 +201,13 @@ class Store:
             _Q["insert_history"], [(h.job, h.at, h.event, h.detail) for h in changes.history]
         )
         db.executemany(_Q["insert_event"], [event_rows.row(event) for event in changes.events])
+        for owner, targets in changes.notify_targets.items():
+            db.execute(_Q["delete_notify_targets"], (owner.uid,))
+            if targets:
+                row = (owner.uid, owner.name, notify_rows.targets_text(targets))
+                db.execute(_Q["put_notify_targets"], row)
+        failures = map(notify_rows.failure_row, changes.notify_failures)
+        db.executemany(_Q["insert_notify_failure"], failures)
         db.executemany(_Q["insert_audit"], [audit_rows.row(line) for line in changes.audit])
         pruning.prune(db, changes.pruned)
 

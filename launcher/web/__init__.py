@@ -6,7 +6,8 @@ daemon over its socket by ``launcher.client`` and serves HTTP: metrics for Prome
 
 ``bounds`` has every limit, ``connections`` keeps to those of connections, ``guard`` to the rules of
 requests and replies (hosts, methods, headers, errors); ``metrics`` and ``textfile`` render what the
-daemon counts; ``routes`` is the table, ``main`` serves it. No secret is kept here, and nothing of a
-reply comes from a request. May import ``client``, ``config``, ``wire`` and ``errors``; never the
-daemon or any room beneath it.
+daemon counts; ``routes`` is the table, ``main`` serves it. ``notify`` sends notifications, to
+targets that may hold secrets; no other secret is kept here, and nothing of a reply comes from a
+request. May import ``client``, ``config``, ``spec``, ``wire`` and ``errors``; never the daemon or
+any room beneath it.
 """

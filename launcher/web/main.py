@@ -16,6 +16,7 @@ from aiohttp import web
 
 from launcher import wire
 from launcher.client.aio.client import AsyncClient
+from launcher.config.notify import NotifyTable
 from launcher.config.settings import load
 from launcher.config.web import WebTable, parse_listen, web_config_file
 from launcher.errors import ConfigError
@@ -24,6 +25,7 @@ from launcher.web.connections import WebConnections, WebSite
 from launcher.web.guard import AllowedHosts, guarded
 from launcher.web.headers import add_headers
 from launcher.web.metrics import MetricsReader
+from launcher.web.notify.service import keep_sending
 from launcher.web.routes import ROUTES, WebContext, endpoint
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,8 @@ def serve(config: str | None = None, listen: str | None = None) -> int:
     ``config`` names the configuration file. Raises ``ConfigError`` if it is not valid, or the
     address cannot be used.
     """
-    table = load({"config": web_config_file(config)}).web
+    settings = load({"config": web_config_file(config)})
+    table = settings.web
     if listen is not None:
         table = dataclasses.replace(table, listen=listen)
     listening = listener(table.listen)
@@ -57,7 +60,7 @@ def serve(config: str | None = None, listen: str | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     if os.getuid() == 0:
         log.warning("it runs as root, which it does not need: see `launch help monitoring`")
-    return asyncio.run(_run(table, listening))
+    return asyncio.run(_run(table, settings.notify, listening))
 
 
 def listener(listen: str) -> socket.socket:
@@ -114,7 +117,7 @@ async def served(
         await runner.cleanup()
 
 
-async def _run(config: WebTable, listening: socket.socket) -> int:
+async def _run(config: WebTable, notify: NotifyTable, listening: socket.socket) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -125,12 +128,14 @@ async def _run(config: WebTable, listening: socket.socket) -> int:
         asyncio.TaskGroup() as tasks,
     ):
         log.info("listening on %s", address)
+        sending = tasks.create_task(keep_sending(client, notify))
         writing = None
         if config.textfile is not None:
             keeping = textfile.keep_written(config.textfile, context.metrics.text)
             writing = tasks.create_task(keeping)
         await stop.wait()
         log.info("stopping")
+        sending.cancel()
         if writing is not None:
             writing.cancel()
     return 0

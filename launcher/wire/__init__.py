@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from launcher.spec.job_spec import Retries as Retries
     from launcher.spec.job_spec import SignalBefore as SignalBefore
     from launcher.spec.job_spec import Ulimit as Ulimit
+    from launcher.spec.notify import NotifyTarget as NotifyTarget
     from launcher.wire.audit import AuditView as AuditView
     from launcher.wire.detail import AdviceView as AdviceView
     from launcher.wire.detail import AttemptView as AttemptView
@@ -44,6 +45,14 @@ if TYPE_CHECKING:
     from launcher.wire.frames import read_frames as read_frames
     from launcher.wire.history import EventLine as EventLine
     from launcher.wire.history import EventPage as EventPage
+    from launcher.wire.history import Notification as Notification
+    from launcher.wire.history import NotificationPage as NotificationPage
+    from launcher.wire.history import NotifyFailure as NotifyFailure
+    from launcher.wire.history import NotifyFailureView as NotifyFailureView
+    from launcher.wire.history import NotifyReceipt as NotifyReceipt
+    from launcher.wire.history import NotifyReport as NotifyReport
+    from launcher.wire.history import NotifyRequest as NotifyRequest
+    from launcher.wire.history import NotifyView as NotifyView
     from launcher.wire.history import PruneReply as PruneReply
     from launcher.wire.history import PruneRequest as PruneRequest
     from launcher.wire.history import PublishedArray as PublishedArray
@@ -119,6 +128,7 @@ ROLE_HEADER, OBSERVER = "Launcher-Role", "observer"
 _HOMES = {
     "spec.gpus": "GpuRequest",
     "spec.job_spec": "ArrayRequest JobSpec Mount Retries SignalBefore Ulimit",
+    "spec.notify": "NotifyTarget",
     "wire.jobs": "RegistryAuth SubmitRequest",
     "wire.shown": "ArrayView JobView QueueHead ref_of",
     "wire.detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView "
@@ -130,7 +140,9 @@ _HOMES = {
     "SelectRequest WhatIfLayout WhatIfRequest Why",
     "wire.login": "LoginRequest LoginReply",
     "wire.images": "ImageView LocalImageView OwnImageView PublishRequest RemoveImageRequest",
-    "wire.history": "EventLine EventPage PruneReply PruneRequest PublishedArray PublishedJob",
+    "wire.history": "EventLine EventPage PruneReply PruneRequest PublishedArray PublishedJob "
+    "Notification NotificationPage NotifyFailure NotifyFailureView NotifyReceipt NotifyReport "
+    "NotifyRequest NotifyView",
     "wire.usage": "ClearCacheReply ClearCacheRequest JobDisk JobUsage UsageReport UsageView "
     "UserDisk",
     "wire.machine": "SliceView Status Check ChangeCount ProcessView MetricFamily MetricSample",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from launcher.spec.bounds import STRICT, Most
 from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import JobSpec
+from launcher.wire.history import NotifyFailureView
 from launcher.wire.shown import JobView
 
 MOST_REF = 1024
@@ -149,6 +150,7 @@ class JobDetail:
 
     Values of environment variables are the owner's alone to see. ``policy_version`` is that of the
     policy under which it was queued, None where nobody knows. ``advice`` is on an ended job.
+    ``not_sent`` are notifications that could not be sent.
     """
 
     job: JobView
@@ -162,6 +164,7 @@ class JobDetail:
     policy_version: int | None = None
     terminal: TerminalView | None = None
     advice: list[AdviceView] = field(default_factory=list)
+    not_sent: list[NotifyFailureView] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

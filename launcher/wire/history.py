@@ -1,11 +1,16 @@
-"""What happened: published events, and deleting jobs that ended with their logs."""
+"""What happened: published events, who is told of them, and deleting jobs that ended."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
 
-from launcher.spec.bounds import STRICT
+from launcher.spec.bounds import STRICT, Most
+from launcher.spec.notify import NotifyTarget
+
+MOST_REPORTED = 100
+"""Of one report."""
+MOST_DETAIL = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,7 @@ EVENT_TYPES = (
     "job.submitted", "job.started", "job.requeued", "job.ended", "array.submitted", "array.ended",
     "slice.quarantined", "slice.cleared", "slices.changed", "drain.started", "drain.ended",
     "layout.ended", "docker.down", "docker.up", "gpu.down", "gpu.up",
+    "notify.test",
 )  # fmt: skip
 """The types of events of schema version 1."""
 
@@ -100,3 +106,80 @@ class EventPage:
     events: list[EventLine]
     next: int
     missed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notification:
+    """An event, with the uid of its owner and the targets that are told of it."""
+
+    event: EventLine
+    uid: int
+    targets: list[NotifyTarget] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotificationPage:
+    """The next notifications; go on after ``next``. ``missed``: some before are stored no more."""
+
+    notifications: list[Notification]
+    next: int
+    missed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotifyFailure:
+    """A notification that was given up; ``job`` is the id of its job or array."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    uid: int
+    job: int | None
+    target: Annotated[str, Most(MOST_DETAIL)]
+    detail: Annotated[str, Most(MOST_DETAIL)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotifyReport:
+    """What `launch web` could not send."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    failures: Annotated[list[NotifyFailure], Most(MOST_REPORTED)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotifyReceipt:
+    """How many failures were recorded."""
+
+    recorded: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotifyFailureView:
+    """A notification that could not be sent, as its owner sees it."""
+
+    at: str
+    job: int | None
+    target: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotifyRequest:
+    """The caller's targets for all jobs without their own ones; none takes them back."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    targets: list[NotifyTarget] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotifyView:
+    """The caller's targets, and the last notifications that could not be sent.
+
+    ``problem`` says why notifications wait, None if they do not.
+    """
+
+    targets: list[NotifyTarget] = field(repr=False)
+    failures: list[NotifyFailureView]
+    problem: str | None

@@ -43,6 +43,8 @@ from tests.support.whole import many
 ALICE, BOB = (pwd.getpwnam(name) for name in ("games", "news"))
 NAMELESS = 54321
 HERS = "telltale"
+WAITS = ("/v1/events", "/v1/notifications")
+"""Requests that wait for something to happen for as long as they say."""
 """In everything of Alice's that is private, and in nothing else."""
 NONE = GpuRequest(kind="none")
 CHECKS = [
@@ -176,7 +178,7 @@ def aimed(operation: Any, case: Any, chances: list[int], refs: list[str], over: 
         path["ref"] = over[chances[0] % len(over)]
     if isinstance(query, dict) and "ref" in query:
         query = query | {"ref": some(1, query["ref"])}
-    if operation.path.endswith("/wait"):
+    if operation.path.endswith("/wait") or operation.path in WAITS:
         query = {"timeout": "0.01"}
     if isinstance(body, dict) and "{ref}/edit" in operation.path:
         names = sorted(body, key=lambda name: hash((name, chances[6])))

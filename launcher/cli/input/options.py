@@ -76,6 +76,13 @@ _SLICES_AND_QUEUE = (
         help="Stop it after this time without GPU use: 30m.",
     ),
     click.option("--preemptible", is_flag=True, help="Give way to jobs of higher priority."),
+    click.option(
+        "--notify",
+        type=params.NOTIFY,
+        multiple=True,
+        metavar="TARGET",
+        help="Tell: mail, webhook=URL; ,on=start+failure; none. Again for more.",
+    ),
 )
 
 

@@ -110,4 +110,6 @@ RETRIES = Parsed("n", _later("launcher.jobfile.values.retry_spec", "parse_retrie
 PORT = Parsed("port", units.parse_port)
 DETACH_KEYS = Parsed("keys", _later("launcher.cli.input.detach_keys", "parse"))
 RETRY_ON = Parsed("words", _later("launcher.jobfile.values.retry_spec", "parse_retry_on"))
+NOTIFY_TARGET = Parsed("target", _later("launcher.spec.notify", "parse_target"))
+NOTIFY = Parsed("target", _later("launcher.spec.notify", "parse_flag"))
 SIGNAL = Parsed("name@time", _later("launcher.jobfile.values.signals", "parse_signal"))

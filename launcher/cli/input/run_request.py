@@ -21,6 +21,7 @@ from launcher.spec.plain_fields import PLAIN_FIELDS
 if TYPE_CHECKING:
     from launcher.jobfile.values.waiting import Waits
     from launcher.spec.job_spec import Retries, SignalBefore
+    from launcher.spec.notify import NotifyTarget
 
 T = TypeVar("T")
 
@@ -108,7 +109,19 @@ def _schedule(flags: Mapping[str, Any], gpus: GpuRequest) -> dict[str, Any]:
         "signal": _signal(flags),
         "idle_timeout": _idle_timeout(flags["idle_timeout"], gpus),
         "preemptible": flags["preemptible"] or None,
+        "notify": notified(flags["notify"]),
     }
+
+
+def notified(flags: Sequence[NotifyTarget | None]) -> tuple[NotifyTarget, ...] | None:
+    """Return the targets of --notify; None if it was not given, none if it is ``none`` alone."""
+    if not flags:
+        return None
+    targets = tuple(target for target in flags if target is not None)
+    from launcher.spec.notify import check_targets
+
+    _checked("--notify", lambda: check_targets(targets))
+    return targets
 
 
 def _waits(waits: Waits | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Literal, TypedDict
 
 from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import ArrayRequest, Mount, Retries, SignalBefore, Ulimit
+from launcher.spec.notify import NotifyTarget
 
 
 class JobFields(TypedDict, total=False):
@@ -46,3 +47,4 @@ class JobFields(TypedDict, total=False):
     array: ArrayRequest | None
     secrets: dict[str, str | None]
     runtime: Literal["docker", "host"]
+    notify: tuple[NotifyTarget, ...] | None

@@ -13,6 +13,7 @@ from launcher.core.model.own_image import OwnImage, PulledImage
 from launcher.core.model.packing import Place
 from launcher.core.model.reservation import Reservation
 from launcher.core.model.use import Profiles, Use
+from launcher.spec.notify import NotifyTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,20 @@ class AuditLine:
     policy_version: int
 
 
+@dataclass(frozen=True, slots=True)
+class NotifyFailed:
+    """A notification that could not be sent; ``at`` is seconds since 1970.
+
+    ``job`` is the id of the job or array, ``target`` says to whom without secrets.
+    """
+
+    at: float
+    uid: int
+    job: int | None
+    target: str
+    detail: str
+
+
 @dataclass(slots=True)
 class Changes:
     """What the next transaction must write, each row once however often it changed."""
@@ -94,6 +109,9 @@ class Changes:
     pruned: dict[int, float] = field(default_factory=dict)
     """The ended jobs to delete, and when that was decided (seconds since 1970)."""
     events: list[PublishedEvent] = field(default_factory=list)
+    notify_targets: dict[Owner, tuple[NotifyTarget, ...]] = field(default_factory=dict)
+    """The targets that users set for all their jobs; none deletes them."""
+    notify_failures: list[NotifyFailed] = field(default_factory=list)
     closed: dict[int, Array] = field(default_factory=dict)
     """Arrays whose last element ended."""
     history: list[HistoryLine] = field(default_factory=list)

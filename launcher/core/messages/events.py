@@ -23,6 +23,9 @@ from launcher.core.messages.requests import HoldAsked as HoldAsked
 from launcher.core.messages.requests import NewArray as NewArray
 from launcher.core.messages.requests import NewElement as NewElement
 from launcher.core.messages.requests import NewJob as NewJob
+from launcher.core.messages.requests import NotifyAsked as NotifyAsked
+from launcher.core.messages.requests import NotifyReported as NotifyReported
+from launcher.core.messages.requests import NotifyTestAsked as NotifyTestAsked
 from launcher.core.messages.requests import Prunable as Prunable
 from launcher.core.messages.requests import PruneAsked as PruneAsked
 from launcher.core.messages.requests import ReleaseAsked as ReleaseAsked
@@ -366,6 +369,9 @@ Event = (
     | ReserveAsked
     | UnreserveAsked
     | PruneAsked
+    | NotifyAsked
+    | NotifyTestAsked
+    | NotifyReported
     | Submitted
     | ImageResolved
     | DiskJudged

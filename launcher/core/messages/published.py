@@ -27,6 +27,7 @@ class EventType(StrEnum):
     DOCKER_UP = "docker.up"
     GPU_DOWN = "gpu.down"
     GPU_UP = "gpu.up"
+    NOTIFY_TEST = "notify.test"
 
 
 @dataclass(frozen=True, slots=True)

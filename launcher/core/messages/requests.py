@@ -8,6 +8,7 @@ from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.job import Dependency, ImageKey, Job, Outcome, Owner
 from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import JobSpec
+from launcher.spec.notify import NotifyTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +202,25 @@ class DrainAsked:
     owner: Owner
     uuid: str
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyAsked:
+    """A user set the targets for all their jobs; none takes them back."""
+
+    owner: Owner
+    targets: tuple[NotifyTarget, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyTestAsked:
+    """A user asked for a notification to their own targets."""
+
+    owner: Owner
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyReported:
+    """Notifications could not be sent: (uid, job or array, target, why) of each."""
+
+    failures: tuple[tuple[int, int | None, str, str], ...]

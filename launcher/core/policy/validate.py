@@ -16,6 +16,7 @@ from launcher.errors import UserError
 from launcher.imageref import is_reference
 from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import ULIMITS, JobSpec
+from launcher.spec.notify import check_targets
 from launcher.spec.plain_fields import PLAIN_FIELDS
 from launcher.spec.times import moment
 
@@ -58,6 +59,10 @@ def check(spec: JobSpec) -> None:
     for holds, message in (*_rules_of_the_container(spec), *_rules_of_the_queue(spec)):
         if not holds:
             raise UserError(message)
+    try:
+        check_targets(spec.notify or ())
+    except ValueError as error:
+        raise UserError(f"notify: {error}") from None
 
 
 def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:

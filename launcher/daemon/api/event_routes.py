@@ -35,18 +35,30 @@ async def page(
 
     Without either the page is empty, and ``next`` is the number to go on after.
     """
+    position, missed = await place_of(context, after, since)
+    if position is None:
+        _, last = await context.committer.read(Reader.bounds_of_events)
+        return wire.EventPage(events=[], next=last, missed=False)
+    stored = await _next(context, position, most, seconds)
+    events = [event_view(seq, event, caller) for seq, event in stored]
+    return wire.EventPage(events=events, next=stored[-1][0] if stored else position, missed=missed)
+
+
+async def place_of(
+    context: Context, after: int | None, since: int | None
+) -> tuple[int | None, bool]:
+    """Return the number of the event to go on after, and whether some before it are not stored.
+
+    None if neither a number nor a time is given.
+    """
     read = context.committer.read
     first, last = await read(Reader.bounds_of_events)
     if after is None and since is not None:
         found = await read(Reader.first_event_since, float(since))
         after = last if found is None else found - 1
     if after is None:
-        return wire.EventPage(events=[], next=last, missed=False)
-    missed = after > last or (after + 1 < first and last > 0)
-    position = min(after, last)
-    stored = await _next(context, position, most, seconds)
-    events = [event_view(seq, event, caller) for seq, event in stored]
-    return wire.EventPage(events=events, next=stored[-1][0] if stored else position, missed=missed)
+        return None, False
+    return min(after, last), after > last or (after + 1 < first and last > 0)
 
 
 async def _next(context: Context, after: int, most: int, seconds: float) -> Stored:

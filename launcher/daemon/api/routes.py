@@ -22,6 +22,7 @@ from launcher.daemon.api import (
     image_routes,
     layout_routes,
     metrics_routes,
+    notify_routes,
     terminal_routes,
 )
 from launcher.daemon.api.handlers import (
@@ -167,6 +168,7 @@ ROUTES: tuple[Route, ...] = (
     *image_routes.ROUTES,
     *layout_routes.ROUTES,
     *metrics_routes.ROUTES,
+    *notify_routes.ROUTES,
     *terminal_routes.ROUTES,
     get("/v1/status", jobs.status, wire.Status),
     get("/v1/doctor", doctor.checks, CHECKS, costly=True),

@@ -250,9 +250,15 @@ def too_large(most: int) -> LauncherError:
 async def _check_access(
     context: Context, route: Route, caller: Caller, request: web.Request
 ) -> None:
-    if caller.reads_only and not route.observable:
+    is_delivery = route.access is Access.DELIVERY
+    if caller.reads_only and not route.observable and not is_delivery:
         raise NotAllowed(
             f"{caller.owner.name} is an observer: it may read what every user sees, nothing else",
+            fix="[users] observer of launcher.toml names the user of `launch web`.",
+        )
+    if is_delivery and not caller.delivers:
+        raise NotAllowed(
+            f"{caller.owner.name} does not send notifications: `launch web` does",
             fix="[users] observer of launcher.toml names the user of `launch web`.",
         )
     if route.access is Access.ADMIN and not caller.admin:

@@ -25,6 +25,7 @@ from launcher.daemon.doctor import (
     gpus,
     mounts,
     network,
+    notifications,
     nvml,
 )
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
@@ -87,6 +88,7 @@ async def findings(context: Context, uid: int) -> list[Finding]:
         *networking,
         *machine,
         *await _images(context, uid),
+        notifications.check(await context.watch_notifications()),
     ]
 
 

@@ -33,6 +33,9 @@ class Caller:
     """The names of the user's groups."""
     reads_only: bool = False
     """Whether the caller may only read what every user sees: an observer."""
+    delivers: bool = False
+    """Whether the caller may get the notifications of all users, to send them: an observer by
+    configuration, or the daemon's own user; never one who only requests that role."""
 
     @property
     def uid(self) -> int:
@@ -98,8 +101,11 @@ class Roles:
 
     def _with_role(self, owner: Owner, gids: frozenset[int]) -> Caller:
         admin = owner.uid in self.admin_uids or _gid(self.admin_group) in gids
-        caller = Caller(owner, admin, _gid(self.trusted_group) in gids, _names_of(gids))
-        return caller.as_observer() if owner.name == self.observer else caller
+        observes = owner.name == self.observer
+        trusted, names = _gid(self.trusted_group) in gids, _names_of(gids)
+        delivers = observes or owner.uid in self.admin_uids
+        caller = Caller(owner, admin, trusted, names, delivers=delivers)
+        return caller.as_observer() if observes else caller
 
     def policy_input(self, spec: JobSpec, owner: Owner, policy: Policy, memory: int) -> PolicyInput:
         """Return the policy's input with the owner's current groups and role; memory in bytes."""

@@ -19,6 +19,7 @@ from launcher.jobfile.reading.inner_keys import (
     GPUS_LONG,
     MATRIX,
     NOTHING,
+    NOTIFY,
     PORT,
     RETRIES,
     RETRIES_LONG,
@@ -325,6 +326,16 @@ DESCRIBED: dict[str, dict[str, Any]] = {
         "30m",
         words="no limit",
         along={"gpus": "1g.6gb"},
+    ),
+    "notify": key(
+        "Who is told of its end, and by what: a webhook, a mail; none for nobody.",
+        NOTIFY,
+        "mail",
+        [
+            {"webhook": "https://ntfy.example.org/mine", "on": ["start", "failure"]},
+            {"mail": "alice@example.org"},
+        ],
+        words="what `launch notify` says",
     ),
     "preemptible": key(
         "It gives way to jobs of higher priority, and is queued again.",

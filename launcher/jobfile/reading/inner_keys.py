@@ -10,6 +10,7 @@ from launcher.jobfile.values.waiting import COMPOSE
 from launcher.spec.conditions import CONDITIONS
 from launcher.spec.gpus import GpuCapability
 from launcher.spec.job_spec import JobSpec
+from launcher.spec.notify import MOST_TARGETS, MOST_URL, WHEN
 
 NO_VALUE: Any = object()
 REQUIRED = "required"
@@ -189,6 +190,37 @@ SIGNAL_LONG = mapping(
     },
     ("name", "before"),
 )
+_NOTIFY_LONG = mapping(
+    {
+        "webhook": key(
+            "The URL that gets a JSON document; https:// or, if allowed, http://.",
+            {"type": "string", "maxLength": MOST_URL},
+            words=NOTHING,
+        ),
+        "mail": key(
+            "The address; true or me: your mailbox on this machine.",
+            {"type": ["string", "boolean"]},
+            words=NOTHING,
+        ),
+        "on": key(
+            "When: start, end, failure; elements: also for each element of an array.",
+            {"oneOf": [{"enum": list(WHEN)}, {"type": "array", "items": {"enum": list(WHEN)}}]},
+            default=["end"],
+        ),
+    }
+)
+NOTIFY = {
+    "oneOf": [
+        TEXT,
+        _NOTIFY_LONG,
+        {
+            "type": "array",
+            "items": {"oneOf": [TEXT, _NOTIFY_LONG]},
+            "minItems": 1,
+            "maxItems": MOST_TARGETS,
+        },
+    ]
+}
 ENVIRONMENT = {
     "oneOf": [
         {

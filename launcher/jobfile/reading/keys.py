@@ -17,6 +17,7 @@ from launcher.interpolation import template
 from launcher.jobfile.compose.service import GPU_VARIABLES
 from launcher.jobfile.compose.services import Picked
 from launcher.jobfile.reading.matrix import read_matrix
+from launcher.jobfile.reading.notify import read_notify
 from launcher.jobfile.values import (
     array_spec,
     environment,
@@ -349,6 +350,7 @@ JOB: dict[str, tuple[str, Read]] = {
     ),
     "depends_on": ("depends_on", lambda node, around: read_depends_on(node)),
     "pull_policy": ("pull_policy", read_pull_policy),
+    "notify": ("notify", lambda node, around: read_notify(node)),
     "array": ("array", _by("array", array_spec.parse_array)),
     "matrix": ("matrix", lambda node, around: read_matrix(node)),
     "max_parallel": ("max_parallel", _by("max_parallel", array_spec.parse_max_parallel)),

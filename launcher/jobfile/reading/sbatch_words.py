@@ -68,7 +68,9 @@ WORDS = (
     Word(("-o", "--output", "-e", "--error", "--open-mode"), why=_LOG),
     Word(
         ("--mail-type", "--mail-user"),
-        why="there are no mails: `launch wait JOB && ...` does something at a job's end",
+        "--notify mail",
+        "notify: mail",
+        "`launch explain notify` says to whom and when",
     ),
     Word(
         ("-p", "--partition", "-A", "--account", "-q", "--qos", "-C", "--constraint", "-w",

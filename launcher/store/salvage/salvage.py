@@ -25,11 +25,13 @@ from launcher.store.sql import queries
 TABLES = (
     "meta", "arrays", "jobs", "attempts", "leases", "quarantines", "drains", "made", "layouts",
     "uses", "reservations", "private_images", "public_images", "own_images", "pulled_images",
-    "pulls", "pruned", "usage", "capacity", "events", "history", "audit",
+    "pulls", "pruned", "usage", "capacity", "events", "notify_targets",
+    "notify_failures", "history", "audit",
 )  # fmt: skip
 SINCE = {
     "audit": 7, "private_images": 8, "public_images": 11, "pulls": 11, "pruned": 15,
     "own_images": 17, "usage": 20, "capacity": 20, "events": 20, "pulled_images": 20,
+    "notify_targets": 21, "notify_failures": 21,
 }  # fmt: skip
 """The schema that added a table, if a file of an older schema may lack it."""
 FROM_PAGES: Mapping[str, tuple[int, ...]] = {

@@ -18,7 +18,7 @@ from tests.unit.client.stub_daemon import StubDaemon
         ("--mem=8G", "--mem is Slurm's: write -m VALUE"),
         ("--cpus-per-task=4", "--cpus-per-task is Slurm's: write --cpus VALUE"),
         ("--partition=gpu", "--partition is Slurm's: leave it out, there are no partitions"),
-        ("--mail-type=END", "--mail-type is Slurm's: leave it out, there are no mails"),
+        ("--mail-type=END", "--mail-type is Slurm's: write --notify mail (`launch explain notify`"),
         ("--exclusive", "--exclusive is Slurm's: write --gpus full"),
         ("--requeue", "--requeue is Slurm's: write --retries 3"),
         ("--error=x", "--error is Slurm's: leave it out, the daemon keeps the output"),

@@ -48,6 +48,7 @@ VERBS: dict[str, list[list[str]]] = {
     "release": [["12"]],
     "retry": [["12"]],
     "requeue": [["12"]],
+    "notify": [[], ["set", "mail"], ["clear"], ["test"], ["show", "-o", "json"]],
     "edit": [["12", "--priority", "3"]],
     "queue": [[]],
     "whatif": [[], ["--layout", "1g.6gb:4"], ["-o", "svg=SVG"]],

@@ -112,7 +112,7 @@ def test_a_huge_file_and_one_without_end_are_not_read(tmp_path: Path) -> None:
         ("[quota]\nx = 1", "cache_bytes, [quota.users], [quota.groups]"),
         ("[profiles.a]\nx = 1", "groups, network"),
         ("[fair_share]\nx = 1", "half_life, entry_charge, cpu_slot_gib, shares"),
-        ("x = 1", "[foreign], [limits], [history], [users], [web], [queue]"),
+        ("x = 1", "[foreign], [limits], [history], [users], [web], [notify], [queue]"),
     ],
 )
 def test_an_unknown_key_comes_with_the_keys_of_its_table(text: str, known: str) -> None:

@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import SchemaTooNew
-from launcher.store import Reader, Store, accounting, load, pruning, reader, rollups, store
+from launcher.store import (
+    Reader,
+    Store,
+    accounting,
+    load,
+    notifications,
+    pruning,
+    reader,
+    rollups,
+    store,
+)
 from launcher.store.connect import FILE_NAME, connect
 from launcher.store.schema import migrate
 from launcher.store.sql import migrations, queries
@@ -103,9 +113,11 @@ def test_migrations_are_numbered_without_a_gap() -> None:
 
 
 def test_every_query_is_used_and_every_used_query_exists() -> None:
-    modules = (accounting, load, pruning, reader, rollups, store)
+    modules = (accounting, load, notifications, pruning, reader, rollups, store)
     text = "".join(map(inspect.getsource, modules))
-    used = set(re.findall(r"(?:_Q\[|self\._rows\()\"(\w+)\"", text))
+    used = set(
+        re.findall(r"(?:_Q\[|self\._rows\(|reader\.rows\(|_targets\(reader, )\"(\w+)\"", text)
+    )
     assert used == set(queries())
 
 

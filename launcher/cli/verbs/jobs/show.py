@@ -15,6 +15,7 @@ from launcher.cli.output.job_format import advice_text, attempt_use, gpus, matri
 from launcher.cli.output.shell_words import print_docker_run
 from launcher.cli.output.times import duration
 from launcher.spec.job_spec import JobSpec
+from launcher.spec.notify import notify_text
 from launcher.spec.plain_fields import PLAIN_FIELDS
 from launcher.wire import AttemptView, DockerCommand, JobDetail, TerminalView
 
@@ -106,6 +107,9 @@ def _print(detail: JobDetail) -> None:
         )
     for advice in detail.advice:
         sys.stdout.write(f"advice: {terminal.safe(advice_text(advice))}\n")
+    for failure in detail.not_sent:
+        text = f"notification ({failure.target}) failed: {failure.detail}"
+        sys.stdout.write(f"{terminal.safe(text)}\n")
     if detail.events:
         sys.stdout.write("\n")
         render.print_table(
@@ -235,6 +239,7 @@ def _queue_rows(spec: JobSpec) -> list[tuple[str, object]]:
         ),
         ("idle timeout", None if idle is None else duration(idle)),
         ("preemptible", "yes" if spec.preemptible else None),
+        ("notify", notify_text(spec.notify)),
     ]
 
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
+from launcher.cli.input import params
 from launcher.cli.input.common import (
     connect_or_start,
     credentials,
     mounts_are_elsewhere,
     output_option,
 )
+from launcher.cli.input.run_request import notified
 from launcher.cli.output import render, terminal
 from launcher.cli.output.job_tables import print_short
 from launcher.cli.output.submitted import ids, images, print_planned, print_submitted
+
+if TYPE_CHECKING:
+    from launcher.spec.notify import NotifyTarget
 
 
 @click.command("submit", short_help="Queue the jobs of job files.")
@@ -27,12 +34,25 @@ from launcher.cli.output.submitted import ids, images, print_planned, print_subm
     metavar="NAME",
     help="Of a Compose file, only this service; may be repeated.",
 )
+@click.option(
+    "--notify",
+    "targets",
+    type=params.NOTIFY,
+    multiple=True,
+    metavar="TARGET",
+    help="As `notify` of jobs without that key: mail, webhook=URL; ,on=start+failure.",
+)
 @output_option
 @click.argument(
     "files", nargs=-1, type=click.Path(readable=False), required=True, metavar="FILE..."
 )
 def command(
-    files: tuple[str, ...], dry_run: bool, waiting: bool, services: tuple[str, ...], output: str
+    files: tuple[str, ...],
+    dry_run: bool,
+    waiting: bool,
+    services: tuple[str, ...],
+    targets: tuple[NotifyTarget | None, ...],
+    output: str,
 ) -> int:
     """Queue the jobs of job files (- is standard input): all of them, or none.
 
@@ -45,6 +65,8 @@ def command(
 
     mounts_are_elsewhere()
     jobs = load(files, sys.stdin.buffer, services=services, notice=terminal.complain)
+    if (notify := notified(targets)) is not None:
+        jobs = [job if job.notify is not None else replace(job, notify=notify) for job in jobs]
     client = connect_or_start()
     wanted = credentials(i for job in jobs if job.pull_policy != "never" for i in images(job))
     views = client.submit(jobs, wanted, dry_run=dry_run)

@@ -40,17 +40,18 @@ from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.log_usage import LogUsage
 from launcher.daemon.output.retention import Retention
 from launcher.daemon.requests.array_elements import made_again
+from launcher.daemon.requests.notify import NotifyWatch
 from launcher.daemon.users.accounts import Accounts
 from launcher.daemon.users.credentials import Credentials
 from launcher.daemon.users.fair_pool import FairPool
 from launcher.daemon.users.identity import Caller
 from launcher.daemon.users.rate_limits import Limiter
 from launcher.engine.images import Images
-from launcher.errors import NoSuchJob, NotAllowed, UserError
+from launcher.errors import LauncherError, NoSuchJob, NotAllowed, UserError
 from launcher.gpu import GpuReader
 from launcher.mount_helper import Pins
 from launcher.spec.job_spec import JobSpec
-from launcher.store import Reader
+from launcher.store import Reader, notifications
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
 _ELEMENTS = re.compile(r"([^\[\]]+)\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]")
@@ -63,6 +64,8 @@ MOST_LOOKED_AT = 1000
 MOST_SHOWN = 10
 """The maximum number of jobs that the error for an ambiguous reference names."""
 FIRST_LOOK_SECONDS = 3.0
+LOOK_SECONDS = 1.0
+"""Longest wait for the database where a request also answers without it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,6 +112,7 @@ class Context:
     """None in a replay, which has no containers; so is ``terminals``."""
     users: FairPool
     """Threads for blocking calls of requests."""
+    notify_watch: NotifyWatch = field(default_factory=NotifyWatch)
     loads: dict[int, asyncio.Task[Any]] = field(default_factory=dict)
     """The images that Docker unpacks, by uid: these go on when the client leaves."""
 
@@ -116,6 +120,16 @@ class Context:
     def adviser(self) -> Adviser:
         """Gives advice on ended jobs."""
         return Adviser(self.committer, self.users, self.world)
+
+    async def watch_notifications(self) -> NotifyWatch:
+        """Return what knows whether notifications wait, after a look at the users' targets."""
+        if self.notify_watch.wanted is None:
+            # `status` answers also where the disk does not.
+            with contextlib.suppress(LauncherError, TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    found = await self.committer.read(notifications.are_wanted)
+                    self.notify_watch.wanted = found
+        return self.notify_watch
 
     @property
     def limiter(self) -> Limiter:

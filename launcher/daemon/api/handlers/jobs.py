@@ -23,6 +23,7 @@ from launcher.daemon.access.terminals import TerminalPlace
 from launcher.daemon.api.handlers.context import AT_A_TIME, Context
 from launcher.daemon.api.views import job_views as views
 from launcher.daemon.api.views.array_views import array_view
+from launcher.daemon.api.views.event_views import failure_view
 from launcher.daemon.api.views.slice_use import with_use
 from launcher.daemon.loop import clock, loop_lag
 from launcher.daemon.requests.array_elements import Commands
@@ -31,7 +32,8 @@ from launcher.daemon.users.identity import Caller
 from launcher.errors import Unavailable
 from launcher.output.log_file import path_of
 from launcher.output.search import totals_of
-from launcher.store import Reader
+from launcher.spec.notify import shown_url
+from launcher.store import Reader, notifications
 
 MOST_LOGS_LOOKED_AT = 20
 COMMANDS_AT_A_TIME = 4
@@ -212,7 +214,15 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
         policy_version=job.policy_version if mine else None,
         terminal=await _terminal(context, caller, job) if mine else None,
         advice=await context.adviser.on_job(job) if mine else [],
+        not_sent=await _not_sent(context, job) if mine else [],
     )
+
+
+async def _not_sent(context: Context, job: Job) -> list[wire.NotifyFailureView]:
+    """Return the notifications of a job and of its array that could not be sent."""
+    ids = [job.id, *([job.element.array] if job.element is not None else [])]
+    found = await context.committer.read(notifications.failures_of_job, ids)
+    return [failure_view(each) for each in found]
 
 
 async def _measured_so_far(context: Context, job: Job) -> dict[int, Measurement]:
@@ -253,7 +263,12 @@ def shown_spec(spec: wire.JobSpec, job: Job, caller: Caller) -> wire.JobSpec:
 
 
 def _masked(spec: wire.JobSpec) -> wire.JobSpec:
-    return dataclasses.replace(spec, environment=dict.fromkeys(spec.environment, "***"))
+    notify = spec.notify and tuple(
+        dataclasses.replace(each, webhook=each.webhook and shown_url(each.webhook))
+        for each in spec.notify
+    )
+    hidden = dict.fromkeys(spec.environment, "***")
+    return dataclasses.replace(spec, environment=hidden, notify=notify)
 
 
 async def _limits(
@@ -299,6 +314,7 @@ async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:
 
 async def status(context: Context, caller: Caller) -> wire.Status:
     """Return the daemon's state, and its problems."""
+    await context.watch_notifications()
     world, health, problems = context.world, context.health, problems_of(context)
     counts = Counter(views.slice_word(world, state) for state in world.slices.values())
     lasted, computed = loop_lag.present().largest()
@@ -329,6 +345,8 @@ def problems_of(context: Context) -> list[str]:
     world = context.world
     gates = (context.event_loop.read_only, world.reconciling, world.draining, world.gpu_support)
     problems = [*context.health.problems(), *(text for text in gates if text)]
+    if (waits := context.notify_watch.problem()) is not None:
+        problems.append(waits)
     for state in world.slices.values():
         if state.lost and state.lease is not None:
             problems.append(

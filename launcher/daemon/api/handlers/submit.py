@@ -25,6 +25,7 @@ from launcher.daemon.mounts.secret_store import Bundle, parted
 from launcher.daemon.requests import convert
 from launcher.daemon.requests.array_elements import Budget, each_element, template_of
 from launcher.daemon.requests.auto_memory import with_memory
+from launcher.daemon.requests.notify import check_jobs
 from launcher.daemon.users.identity import Caller
 from launcher.errors import UserError
 from launcher.indices import ranges
@@ -52,6 +53,7 @@ async def submit(
     """
     if not submission.dry_run:
         must_have_room(context.config)
+    notifies = check_jobs(context.config.notify, submission.jobs)
     if any(job.secrets for job in submission.jobs):
         await context.users.run(caller.uid, context.places.check)
     sized, chosen = await with_memory(context.committer, caller.uid, submission.jobs)
@@ -63,10 +65,14 @@ async def submit(
         login.store_credentials(context, caller, submission.credentials)
     jobs = await _queue(context, caller, event, bundles)
     queued = list(zip(jobs, event.jobs, strict=True))
+    if notifies:
+        context.notify_watch.wanted = True
     context.remember((job.id, new.spec) for job, new in queued if job.id)
     if notices is not None:
         notices += [str(each) for each in chosen[:MOST_NOTICES]]
         notices += _without_slices(context, jobs)
+        if notifies and (problem := context.notify_watch.problem()) is not None:
+            notices.append(problem)
     shown = _shown(context, caller, queued)
     return shown if len(queued) > SHOWN_AT_A_TIME else await anext(shown)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launcher import wire
+from launcher.core.messages.changes import NotifyFailed
 from launcher.core.messages.published import PublishedEvent
 from launcher.core.model.job import Owner
 from launcher.daemon.loop import clock
@@ -32,6 +33,12 @@ def event_view(seq: int, event: PublishedEvent, caller: Caller) -> wire.EventLin
         detail=detail,
         text=_text(event, job, array),
     )
+
+
+def failure_view(failure: NotifyFailed) -> wire.NotifyFailureView:
+    """Return a notification that could not be sent."""
+    at, job, target = clock.rfc3339(failure.at), failure.job, failure.target
+    return wire.NotifyFailureView(at=at, job=job, target=target, detail=failure.detail)
 
 
 def _job(event: PublishedEvent, *, mine: bool) -> wire.PublishedJob:

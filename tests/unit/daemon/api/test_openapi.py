@@ -102,8 +102,10 @@ def test_what_changes_a_job_is_for_its_owner_and_what_ends_the_daemon_for_admins
     machine = [a for (m, path), a in access.items() if m == "POST" and "/jobs" not in path]
     asks_only = ("/v1/layout/plan", "/v1/whatif", "/v1/login", "/v1/prune")
     ones_own = ("/v1/cache/clear", "/v1/images/load", "/v1/images/remove")
+    ones_own += ("/v1/notify", "/v1/notify/test")
     for path in (*asks_only, *ones_own):
         machine.remove(access[("POST", path)])
+    machine.remove(access[("POST", "/v1/notifications/report")])
     assert set(machine) == {Access.ADMIN}
     assert access[("POST", "/v1/backup")] is Access.ADMIN
     assert on_jobs == [Access.OWNER] * len(on_jobs) != []

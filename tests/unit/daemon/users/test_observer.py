@@ -35,6 +35,20 @@ def test_an_observer_may_use_these_routes_and_no_other() -> None:
     assert not any(route.observable for route in ROUTES if route.access is not Access.ANYONE)
 
 
+def test_notifications_are_for_the_web_service_and_not_for_who_requests_its_role() -> None:
+    delivery = {route.path for route in ROUTES if route.access is Access.DELIVERY}
+    assert delivery == {"/v1/notifications", "/v1/notifications/report"}
+    roles = Roles(frozenset({0}), observer="games")
+    assert roles.caller(GAMES).delivers
+    own = roles.caller(Owner(0, 0, "root"))
+    assert own.delivers
+    assert in_role(own, wire.OBSERVER).delivers, "a user's own daemon"
+    other = roles.caller(Owner(9, 9, "news"))
+    assert not other.delivers
+    assert not in_role(other, wire.OBSERVER).delivers
+    assert not Roles(frozenset({0}), "games").caller(GAMES).delivers, "admins of a group do not"
+
+
 def test_the_named_user_is_an_observer_whatever_else_it_may_be() -> None:
     roles = Roles(frozenset({5}), "games", "games", observer="games")
     caller = roles.caller(GAMES)

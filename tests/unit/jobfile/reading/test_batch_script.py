@@ -18,7 +18,7 @@ OUT = "leave it out: "
 LOGS = f"{OUT}the daemon keeps the output"
 HERE = f"{OUT}there are no partitions, accounts or nodes here"
 ONE = f"{OUT}a job is one container on this machine"
-MAIL = f"{OUT}there are no mails"
+MAIL = "notify: mail"
 
 SHAPES: dict[str, list[tuple[str, list[str]]]] = {
     "one GPU": [

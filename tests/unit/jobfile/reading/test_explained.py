@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from launcher.errors import JobFileError
-from launcher.jobfile.reading import jobs, matrix
+from launcher.jobfile.reading import jobs, matrix, notify
 from launcher.jobfile.reading import keys as table
 from launcher.jobfile.reading.explained import Explained, Fragment, explained
 from launcher.jobfile.reading.files import load_text
@@ -33,6 +33,7 @@ PLACES: dict[str, Fragment] = {
     "env_file": {"env_file": [{UNKNOWN: 1}]},
     "volumes": {"volumes": [{UNKNOWN: 1}]},
     "volumes.bind": {"volumes": [{"source": "/a", "target": "/b", "bind": {UNKNOWN: 1}}]},
+    "notify": {"notify": [{UNKNOWN: 1}]},
     "depends_on": {"depends_on": {"other": {UNKNOWN: 1}}},
     "schedule.retries": {"schedule": {"retries": {UNKNOWN: 1}}},
     "schedule.signal": {"schedule": {"signal": {UNKNOWN: 1}}},
@@ -80,7 +81,7 @@ def test_every_key_inside_another_is_explained_and_no_other(
         accepted.append(set(known))
         return unknown(key, known, label)
 
-    for module in (jobs, table, matrix, dependencies, gpus, schedule):
+    for module in (jobs, table, matrix, dependencies, gpus, notify, schedule):
         monkeypatch.setattr(module, "unknown", record)
     text = yaml.safe_dump({"image": "busybox", **PLACES[place]}).encode()
     assert load_text(text, "f.yaml", home, client={})[1]

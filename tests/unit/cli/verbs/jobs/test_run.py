@@ -58,6 +58,7 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "--tmp", "memory", "--ulimit", "stack=67108864", "--gpu-capabilities", "graphics,video",
         "--hostname", "node-1", "--network", "none", "--policy-profile", "trusted-net", "--tty",
         "-p", "8888", "-p", "6006/tcp", "--loopback",
+        "--notify", "mail,on=failure", "--notify", "webhook=https://ntfy.example.org/mine",
         "nvcr.io/x/img:1",
         "--", "-c", "true",
     )  # fmt: skip
@@ -106,6 +107,10 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "array": None,
         "runtime": "docker",
         "foreground": False,
+        "notify": [
+            {"webhook": None, "mail": "me", "on": ["failure"]},
+            {"webhook": "https://ntfy.example.org/mine", "mail": None, "on": ["end"]},
+        ],
     }  # fmt: skip
 
 

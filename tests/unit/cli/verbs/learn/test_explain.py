@@ -63,7 +63,7 @@ def test_what_is_printed_as_an_example_can_be_pasted(
     [
         ("begn", "did you mean `schedule.begin`?"),
         ("gpu.profile", "did you mean `gpus.profile` or"),
-        ("on", "did you mean `schedule.retries.on`"),
+        ("on", "did you mean `notify.on` or `schedule.retries.on`"),
         ("zzzzzz", "`launch explain` lists all keys"),
         ("\x1b[31m", "\\x1b[31m"),
     ],
