@@ -20,11 +20,11 @@ from launcher import errors, wire
 from launcher.cli.app import GROUPS
 from launcher.cli.completion.values import KINDS, values
 from launcher.cli.live.app import TopApp
-from launcher.cli.live.snapshot import read
-from launcher.cli.output.terminal import UNSEEN
 from launcher.client import Client
 from launcher.client.aio.client import AsyncClient
+from launcher.client.snapshot import read
 from launcher.daemon.api.routes import ROUTES
+from launcher.text.safe_text import UNSEEN
 from launcher.wire import END, EVENT, NOTE, STDOUT, Frame
 from tests.unit.cli.launch_command import Launch
 from tests.unit.cli.live.test_top_keys import shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from launcher.client import Client
+from launcher.client.api import Client
 from launcher.wire import GpuView, JobView, QueueHead, SliceView
 
 MOST_JOBS = 200
