@@ -104,6 +104,11 @@ if TYPE_CHECKING:
     from launcher.wire.usage import UsageReport as UsageReport
     from launcher.wire.usage import UsageView as UsageView
     from launcher.wire.usage import UserDisk as UserDisk
+    from launcher.wire.web import MOST_WEB_TOKEN as MOST_WEB_TOKEN
+    from launcher.wire.web import WebCaller as WebCaller
+    from launcher.wire.web import WebLogin as WebLogin
+    from launcher.wire.web import WebSession as WebSession
+    from launcher.wire.web import WebToken as WebToken
 
 API_VERSION = 1
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -114,6 +119,8 @@ MAX_SMALL_BODY_BYTES = 256 * 1024
 
 ROLE_HEADER, OBSERVER = "Launcher-Role", "observer"
 """A request header and its value: the caller wants the rights of an observer, which are fewer."""
+SESSION_HEADER = "Launcher-Session"
+"""A request header of ``launch web``: the session of the user for whom it asks."""
 
 _HOMES = {
     "spec.gpus": "GpuRequest",
@@ -133,6 +140,7 @@ _HOMES = {
     "wire.usage": "ClearCacheReply ClearCacheRequest JobDisk UsageReport UsageView UserDisk",
     "wire.machine": "SliceView Status Check ChangeCount ProcessView MetricFamily MetricSample",
     "wire.audit": "AuditView",
+    "wire.web": "MOST_WEB_TOKEN WebCaller WebLogin WebSession WebToken",
     "wire.terminal": "CommandView ExecRequest PortView TerminalSize",
     "wire.error": "ErrorReply",
     "wire.frames": "STDOUT STDERR NOTE EVENT POSITION END FRAME_HEADER_BYTES Frame decode_header "

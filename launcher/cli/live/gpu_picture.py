@@ -11,7 +11,7 @@ from launcher.cli.live.bars import SliceBar, bars_of
 from launcher.cli.live.queue_rows import time_left
 from launcher.cli.live.spans import BAD, CHOSEN, FAINT, GOOD, RULED, Line, Span, cut_line, line
 from launcher.cli.output import render
-from launcher.client.snapshot import Snapshot
+from launcher.client.snapshot import Snapshot, by_gpu
 from launcher.text.safe_text import safe
 from launcher.wire import GpuView, JobView, SliceView, ref_of
 
@@ -41,7 +41,7 @@ class PictureOf:
 
 def gpu_lines(what: PictureOf, level: int) -> list[Line]:
     """Return the lines of all GPUs at a level of detail."""
-    gpus = _by_gpu(what.snapshot)
+    gpus = by_gpu(what.snapshot)
     if not gpus:
         return [line(NONE, FAINT)]
     listed = [each for _, slices in gpus for each in slices if _is_listed(each, level)]
@@ -61,15 +61,6 @@ def gpu_lines(what: PictureOf, level: int) -> list[Line]:
             told = True
         result += [line(f" {of_slice[each.uuid]}", _style(each, what)) for each in here]
     return result
-
-
-def _by_gpu(snapshot: Snapshot) -> list[tuple[GpuView | None, list[SliceView]]]:
-    """Return the GPUs in order with their slices; of a GPU that was never read only those."""
-    slices: dict[str, list[SliceView]] = {gpu.uuid: [] for gpu in snapshot.gpus}
-    for each in snapshot.slices:
-        slices.setdefault(each.gpu, []).append(each)
-    known = {gpu.uuid: gpu for gpu in snapshot.gpus}
-    return [(known.get(uuid), here) for uuid, here in slices.items() if uuid in known or here]
 
 
 def _is_listed(each: SliceView, level: int) -> bool:

@@ -29,6 +29,8 @@ class Access(Enum):
     #: The owner of the named job, and admins.
     OWNER = "owner"
     ADMIN = "admin"
+    #: The user of `launch web`, and the daemon's own.
+    WEB = "web"
 
 
 @dataclass(frozen=True, slots=True)

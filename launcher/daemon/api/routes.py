@@ -23,6 +23,7 @@ from launcher.daemon.api import (
     layout_routes,
     metrics_routes,
     terminal_routes,
+    web_routes,
 )
 from launcher.daemon.api.handlers import (
     control,
@@ -168,6 +169,7 @@ ROUTES: tuple[Route, ...] = (
     *layout_routes.ROUTES,
     *metrics_routes.ROUTES,
     *terminal_routes.ROUTES,
+    *web_routes.ROUTES,
     get("/v1/status", jobs.status, wire.Status),
     get("/v1/doctor", doctor.checks, CHECKS, costly=True),
     post("/v1/doctor/fix", doctor.fix, None, CHECKS, access=ADMIN),

@@ -21,10 +21,12 @@ from launcher.daemon.api.http.replies import LARGE_BYTES, PAGE, cut, listed, pag
 from launcher.daemon.api.query_params import must_be_known
 from launcher.daemon.api.route import NOTICE, Access, Route
 from launcher.daemon.api.routes import ROUTES
+from launcher.daemon.api.web_routes import WITH_SESSION
 from launcher.daemon.loop.audit_log import READS, Audit, AuditEntry
 from launcher.daemon.requests import convert
 from launcher.daemon.users.accounts import Accounts
-from launcher.daemon.users.identity import Caller, in_role
+from launcher.daemon.users.identity import Caller, in_role, in_session
+from launcher.daemon.users.web_sessions import WebSessions
 from launcher.errors import (
     ConfigError,
     InternalError,
@@ -60,7 +62,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def application(context: Context) -> web.Application:
     """Return the application with every route of the table."""
-    app = bare_application(context.connections, context.accounts, context.audit)
+    app = bare_application(
+        context.connections, context.accounts, context.audit, context.web_sessions
+    )
     app.on_response_prepare.append(_add_notice)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _endpoint(context, route))
@@ -73,9 +77,15 @@ async def _add_notice(request: web.Request, response: web.StreamResponse) -> Non
 
 
 def bare_application(
-    connections: ConnectionManager, accounts: Accounts, audit: Audit | None = None
+    connections: ConnectionManager,
+    accounts: Accounts,
+    audit: Audit | None = None,
+    sessions: WebSessions | None = None,
 ) -> web.Application:
-    """Return an application without routes, which identifies and counts callers and maps errors."""
+    """Return an application without routes, which identifies and counts callers and maps errors.
+
+    Without ``sessions`` a request for a user of a page has the rights of its sender.
+    """
     unfinished: set[asyncio.Task[web.StreamResponse]] = set()
 
     def ended(task: asyncio.Task[web.StreamResponse]) -> None:
@@ -89,7 +99,7 @@ def bare_application(
             caller = await _identified(request, accounts)
             if caller.reads_only:
                 connections.limiter.observed_by(caller.uid)
-            caller = request[CALLER] = in_role(caller, request.headers.get(wire.ROLE_HEADER))
+            caller = request[CALLER] = await _in_role(caller, request, accounts, sessions)
             entry = entry_of(request, caller)
             with audit.serving(entry) if audit else contextlib.nullcontext():
                 connections.limiter.request(caller)
@@ -121,6 +131,17 @@ def entry_of(request: web.Request, caller: Caller) -> AuditEntry:
 def _changes_something(request: web.Request) -> bool:
     """Whether a request changes something; then it is carried out to its end."""
     return request.method == "POST" and request.path not in READS
+
+
+async def _in_role(
+    sender: Caller, request: web.Request, accounts: Accounts, sessions: WebSessions | None
+) -> Caller:
+    """Return the caller in the requested role, or the user for whom a page asks."""
+    session = request.headers.get(wire.SESSION_HEADER)
+    if session is None or sessions is None:
+        return in_role(sender, request.headers.get(wire.ROLE_HEADER))
+    user = await accounts.caller(sessions.uid_of(session))
+    return in_session(sender, user, session)
 
 
 async def _identified(request: web.Request, accounts: Accounts) -> Caller:
@@ -250,6 +271,12 @@ def too_large(most: int) -> LauncherError:
 async def _check_access(
     context: Context, route: Route, caller: Caller, request: web.Request
 ) -> None:
+    if caller.web_session is not None and f"{route.method} {route.path}" not in WITH_SESSION:
+        raise NotAllowed("a page may not request this", fix="Use the command `launch`.")
+    if route.access is Access.WEB:
+        if not caller.serves_pages:
+            raise NotAllowed(f"{caller.owner.name} does not serve pages")
+        return
     if caller.reads_only and not route.observable:
         raise NotAllowed(
             f"{caller.owner.name} is an observer: it may read what every user sees, nothing else",

@@ -45,6 +45,7 @@ from launcher.daemon.users.credentials import Credentials
 from launcher.daemon.users.fair_pool import FairPool
 from launcher.daemon.users.identity import Caller
 from launcher.daemon.users.rate_limits import Limiter
+from launcher.daemon.users.web_sessions import WebSessions
 from launcher.engine.images import Images
 from launcher.errors import NoSuchJob, NotAllowed, UserError
 from launcher.gpu import GpuReader
@@ -94,6 +95,7 @@ class Context:
     starter: Starter
     log_directory: Path
     accounts: Accounts
+    web_sessions: WebSessions
     started_at: str
     stop: asyncio.Event
     reconciled: asyncio.Event
