@@ -67,7 +67,6 @@ from launcher.daemon.recovery.first_reconcile import reconcile
 from launcher.daemon.users.accounts import Accounts
 from launcher.daemon.users.identity import roles_of
 from launcher.daemon.users.rate_limits import Limiter
-from launcher.daemon.users.web_sessions import WebSessions
 from launcher.engine.own import own_container
 from launcher.errors import InternalError, LauncherError
 from launcher.gpu import Carver
@@ -118,7 +117,6 @@ class Daemon:
         self.audit = Audit(self.committer, lambda: clock.now().wall)
         refused = self.audit.refuse_connection
         self.connections = ConnectionManager(Limiter.of(config), refused=refused)
-        self.web_sessions = WebSessions()
         self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
 
     def _in_thread(self, call: Callable[[], None]) -> None:
@@ -362,7 +360,6 @@ class Daemon:
             container=self.own_container,
             idle_check=self.idle_check,
             accounts=self.accounts,
-            web_sessions=self.web_sessions,
             started_at=clock.rfc3339(clock.now().wall),
             stop=self.stop,
             reconciled=self.reconciled,

@@ -42,8 +42,9 @@ TIMELINE_SECONDS = 6 * 3600.0
 """How far back the timeline reaches."""
 MOST_RUNS = 400
 """Runs in the timeline, newest first."""
-MOST_EVENT_PAGES = 10
-"""Pages of events that are read for the timeline at once."""
+EVENTS_IN_A_PAGE, MOST_EVENT_PAGES = 200, 100
+"""Events that the timeline reads with one request, and the requests at once: nothing else is served
+while a page of them is decoded."""
 UPDATE_SECONDS = 1.0
 """An open page gets at most one update in this time."""
 CHANGES_SECONDS = 25.0

@@ -59,7 +59,7 @@ def overview_feed(context: WebContext, viewer: Viewer) -> Feed:
     async def parts() -> Parts:
         state = await read_state(context.client_of(viewer))
         starts = context.estimates.starts(state.snapshot.head)
-        return await context.overview.parts(state, viewer, starts)
+        return context.overview.parts(state, viewer, starts)
 
     return (viewer.session, "overview"), parts
 

@@ -104,6 +104,7 @@ async def _kept_live(context: WebContext, app: web.Application) -> AsyncIterator
     yield
     task.cancel()
     context.estimates.close()
+    context.overview.close()
     await asyncio.gather(task, return_exceptions=True)
 
 

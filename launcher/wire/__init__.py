@@ -69,8 +69,13 @@ if TYPE_CHECKING:
     from launcher.wire.layout import SavedGpu as SavedGpu
     from launcher.wire.layout import SavedLayout as SavedLayout
     from launcher.wire.layout import SaveRequest as SaveRequest
+    from launcher.wire.login import MOST_WEB_TOKEN as MOST_WEB_TOKEN
     from launcher.wire.login import LoginReply as LoginReply
     from launcher.wire.login import LoginRequest as LoginRequest
+    from launcher.wire.login import WebCaller as WebCaller
+    from launcher.wire.login import WebLogin as WebLogin
+    from launcher.wire.login import WebSession as WebSession
+    from launcher.wire.login import WebToken as WebToken
     from launcher.wire.machine import ChangeCount as ChangeCount
     from launcher.wire.machine import Check as Check
     from launcher.wire.machine import MetricFamily as MetricFamily
@@ -104,11 +109,6 @@ if TYPE_CHECKING:
     from launcher.wire.usage import UsageReport as UsageReport
     from launcher.wire.usage import UsageView as UsageView
     from launcher.wire.usage import UserDisk as UserDisk
-    from launcher.wire.web import MOST_WEB_TOKEN as MOST_WEB_TOKEN
-    from launcher.wire.web import WebCaller as WebCaller
-    from launcher.wire.web import WebLogin as WebLogin
-    from launcher.wire.web import WebSession as WebSession
-    from launcher.wire.web import WebToken as WebToken
 
 API_VERSION = 1
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -134,13 +134,12 @@ _HOMES = {
     "SaveRequest",
     "wire.queue": "Ahead Forecast Gate LaneView QueueEntry ReservationView ReserveRequest Run "
     "SelectRequest WhatIfLayout WhatIfRequest Why",
-    "wire.login": "LoginRequest LoginReply",
+    "wire.login": "LoginRequest LoginReply MOST_WEB_TOKEN WebCaller WebLogin WebSession WebToken",
     "wire.images": "ImageView LocalImageView OwnImageView PublishRequest RemoveImageRequest",
     "wire.history": "EventLine EventPage PruneReply PruneRequest PublishedArray PublishedJob",
     "wire.usage": "ClearCacheReply ClearCacheRequest JobDisk UsageReport UsageView UserDisk",
     "wire.machine": "SliceView Status Check ChangeCount ProcessView MetricFamily MetricSample",
     "wire.audit": "AuditView",
-    "wire.web": "MOST_WEB_TOKEN WebCaller WebLogin WebSession WebToken",
     "wire.terminal": "CommandView ExecRequest PortView TerminalSize",
     "wire.error": "ErrorReply",
     "wire.frames": "STDOUT STDERR NOTE EVENT POSITION END FRAME_HEADER_BYTES Frame decode_header "

@@ -25,8 +25,7 @@ from launcher.daemon.api.web_routes import WITH_SESSION
 from launcher.daemon.loop.audit_log import READS, Audit, AuditEntry
 from launcher.daemon.requests import convert
 from launcher.daemon.users.accounts import Accounts
-from launcher.daemon.users.identity import Caller, in_role, in_session
-from launcher.daemon.users.web_sessions import WebSessions
+from launcher.daemon.users.identity import Caller
 from launcher.errors import (
     ConfigError,
     InternalError,
@@ -62,9 +61,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def application(context: Context) -> web.Application:
     """Return the application with every route of the table."""
-    app = bare_application(
-        context.connections, context.accounts, context.audit, context.web_sessions
-    )
+    app = bare_application(context.connections, context.accounts, context.audit)
     app.on_response_prepare.append(_add_notice)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _endpoint(context, route))
@@ -77,15 +74,9 @@ async def _add_notice(request: web.Request, response: web.StreamResponse) -> Non
 
 
 def bare_application(
-    connections: ConnectionManager,
-    accounts: Accounts,
-    audit: Audit | None = None,
-    sessions: WebSessions | None = None,
+    connections: ConnectionManager, accounts: Accounts, audit: Audit | None = None
 ) -> web.Application:
-    """Return an application without routes, which identifies and counts callers and maps errors.
-
-    Without ``sessions`` a request for a user of a page has the rights of its sender.
-    """
+    """Return an application without routes, which identifies and counts callers and maps errors."""
     unfinished: set[asyncio.Task[web.StreamResponse]] = set()
 
     def ended(task: asyncio.Task[web.StreamResponse]) -> None:
@@ -99,7 +90,7 @@ def bare_application(
             caller = await _identified(request, accounts)
             if caller.reads_only:
                 connections.limiter.observed_by(caller.uid)
-            caller = request[CALLER] = await _in_role(caller, request, accounts, sessions)
+            caller = request[CALLER] = await accounts.in_role(caller, request.headers)
             entry = entry_of(request, caller)
             with audit.serving(entry) if audit else contextlib.nullcontext():
                 connections.limiter.request(caller)
@@ -131,17 +122,6 @@ def entry_of(request: web.Request, caller: Caller) -> AuditEntry:
 def _changes_something(request: web.Request) -> bool:
     """Whether a request changes something; then it is carried out to its end."""
     return request.method == "POST" and request.path not in READS
-
-
-async def _in_role(
-    sender: Caller, request: web.Request, accounts: Accounts, sessions: WebSessions | None
-) -> Caller:
-    """Return the caller in the requested role, or the user for whom a page asks."""
-    session = request.headers.get(wire.SESSION_HEADER)
-    if session is None or sessions is None:
-        return in_role(sender, request.headers.get(wire.ROLE_HEADER))
-    user = await accounts.caller(sessions.uid_of(session))
-    return in_session(sender, user, session)
 
 
 async def _identified(request: web.Request, accounts: Accounts) -> Caller:

@@ -40,14 +40,14 @@ WITH_SESSION = frozenset(
 
 async def new_token(context: Context, caller: Caller) -> wire.WebToken:
     """Return a token that logs the caller in to the pages, once."""
-    token = context.web_sessions.token(caller.uid)
+    token = context.accounts.web_sessions.token(caller.uid)
     listen = context.config.web.listen
     return wire.WebToken(token=token, seconds=round(TOKEN_SECONDS), listen=listen)
 
 
 async def log_in(context: Context, caller: Caller, request: wire.WebLogin) -> wire.WebSession:
     """Exchange a token for a session; raises ``NotAllowed``."""
-    session, uid = context.web_sessions.log_in(request.token)
+    session, uid = context.accounts.web_sessions.log_in(request.token)
     user = await context.accounts.caller(uid)
     return wire.WebSession(session=session, user=user.owner.name)
 
@@ -61,7 +61,7 @@ async def log_out(context: Context, caller: Caller) -> wire.WebCaller:
     """End the session."""
     if caller.web_session is None:
         raise NotAllowed("there is no session: it is of the pages of `launch web`")
-    context.web_sessions.log_out(caller.web_session)
+    context.accounts.web_sessions.log_out(caller.web_session)
     return await who(context, caller)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,7 +27,7 @@ _NOTHING = Snapshot([], [], wire.QueueHead(jobs=[], waiting=0, running=0))
 
 
 @dataclass(frozen=True)
-class MachineState:
+class OverviewState:
     """What the daemon said to one viewer."""
 
     status: wire.Status
@@ -33,14 +35,14 @@ class MachineState:
     reservations: Sequence[wire.ReservationView] = ()
 
 
-async def read_state(client: AsyncClient) -> MachineState:
+async def read_state(client: AsyncClient) -> OverviewState:
     """Return the present state; raises as the client does. In recovery mode only the status."""
     status = await client.status()
     try:
         snapshot = await _read(client, MOST_WAITING_SHOWN)
-        return MachineState(status, snapshot, await client.queue.reservations())
+        return OverviewState(status, snapshot, await client.queue.reservations())
     except RecoveryMode:
-        return MachineState(status, _NOTHING)
+        return OverviewState(status, _NOTHING)
 
 
 @dataclass
@@ -50,9 +52,10 @@ class OverviewPage:
     observer: AsyncClient
     history: RunHistory = field(default_factory=RunHistory)
     _timeline: tuple[object, Markup] | None = None
+    _reading: asyncio.Task[None] | None = None
 
-    async def parts(
-        self, state: MachineState, viewer: Viewer, starts: Mapping[int, str]
+    def parts(
+        self, state: OverviewState, viewer: Viewer, starts: Mapping[int, str]
     ) -> dict[str, Markup]:
         """Return the fragments by their ids; ``starts`` are likely starts by job id."""
         head, jobs = state.snapshot.head, [*state.snapshot.head.jobs, *state.snapshot.elements]
@@ -72,20 +75,30 @@ class OverviewPage:
         parts["running"] = render("fragments/running.html", head=head, jobs=shown, ends=ends)
         parts["waiting"] = render("fragments/waiting.html", head=head, jobs=waiting, starts=starts)
         parts["arrays"] = render("fragments/arrays.html", arrays=head.arrays[:MOST_WAITING_SHOWN])
-        parts["timeline"] = await self._timeline_of(state, running, utc_now())
+        parts["timeline"] = self._timeline_of(state, running, utc_now())
         parts["reservations"] = render(
             "fragments/reservations.html", reservations=list(state.reservations)
         )
         return parts
 
-    async def _timeline_of(
-        self, state: MachineState, running: Sequence[wire.JobView], now: datetime
+    async def _read_events(self) -> None:
+        with contextlib.suppress(LauncherError):
+            await self.history.update(self.observer)
+
+    def close(self) -> None:
+        """End the reading that is under way."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def _timeline_of(
+        self, state: OverviewState, running: Sequence[wire.JobView], now: datetime
     ) -> Markup:
-        """Return the timeline, rendered again when something in it differs."""
-        try:
-            await self.history.update(self.observer, now)
-        except LauncherError:  # the page is worth more than its timeline
-            return self._timeline[1] if self._timeline is not None else _no_timeline()
+        """Return the timeline, rendered again when something in it differs.
+
+        New events are read in the background, for the next update.
+        """
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read_events())
         self.history.seen(running)
         timeline = Timeline.at(now, state.reservations)
         lanes = timeline.lanes(state.snapshot.slices, self.history, state.reservations)
@@ -102,10 +115,6 @@ class OverviewPage:
             )
             self._timeline = key, html
         return self._timeline[1]
-
-
-def _no_timeline() -> Markup:
-    return render("fragments/timeline.html", lanes=[], ticks=[], now=0, hours=HOURS, words="")
 
 
 def summary(status: wire.Status, head: wire.QueueHead) -> str:

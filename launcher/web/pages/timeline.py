@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 from launcher.client.aio.client import AsyncClient
 from launcher.text.moments import moment
-from launcher.web.bounds import MOST_EVENT_PAGES, MOST_RUNS, TIMELINE_SECONDS
+from launcher.web.bounds import (
+    EVENTS_IN_A_PAGE,
+    MOST_EVENT_PAGES,
+    MOST_RUNS,
+    TIMELINE_SECONDS,
+)
 from launcher.wire import EventLine, JobView, ReservationView, SliceView, ref_of
 
 HOURS = round(TIMELINE_SECONDS / 3600)
@@ -18,7 +24,7 @@ GOOD, BAD, RUNNING = "over", "bad", "leased"
 
 
 @dataclass(slots=True)
-class PastRun:
+class TimelineRun:
     """One attempt on its slices; ``end`` is None while it runs."""
 
     ref: str
@@ -60,25 +66,25 @@ class TimelineLane:
 class RunHistory:
     """The attempts of the last hours, from the daemon's events: the newest ``MOST_RUNS``."""
 
-    _runs: OrderedDict[int, PastRun] = field(default_factory=OrderedDict)
+    _runs: OrderedDict[int, TimelineRun] = field(default_factory=OrderedDict)
     """The last attempt of each job, oldest first; earlier attempts are under negative numbers."""
     _after: int | None = None
     _earlier: int = 0
 
-    async def update(self, client: AsyncClient, now: datetime) -> None:
+    async def update(self, client: AsyncClient) -> None:
         """Read the new events; raises ``LauncherError`` as the client does."""
-        since = now.timestamp() - TIMELINE_SECONDS
         for _ in range(MOST_EVENT_PAGES):
             if self._after is None:
-                page = await client.events(since=since)
+                since = time.time() - TIMELINE_SECONDS
+                page = await client.events(since=since, most=EVENTS_IN_A_PAGE)
             else:
-                page = await client.events(self._after)
+                page = await client.events(self._after, most=EVENTS_IN_A_PAGE)
             if page.missed and self._after is not None:
                 self._runs.clear()  # of another database, or too old
             self._after = page.next
             for event in page.events:
                 self.add(event)
-            if not page.events:
+            if len(page.events) < EVENTS_IN_A_PAGE:
                 break
 
     def seen(self, jobs: Sequence[JobView]) -> None:
@@ -86,7 +92,7 @@ class RunHistory:
         for job in jobs:
             at = moment(job.started_at)
             if at is not None and job.id not in self._runs and job.slices and job.outcome is None:
-                self._runs[job.id] = PastRun(job.ref, job.user, tuple(job.slices), at)
+                self._runs[job.id] = TimelineRun(job.ref, job.user, tuple(job.slices), at)
 
     def add(self, event: EventLine) -> None:
         """Use one event."""
@@ -99,7 +105,7 @@ class RunHistory:
                 earlier.end = earlier.end or at
                 self._runs[self._earlier] = earlier
             ref = ref_of(job.id, job.array)
-            self._runs[job.id] = PastRun(ref, event.user or "", tuple(job.slices), at)
+            self._runs[job.id] = TimelineRun(ref, event.user or "", tuple(job.slices), at)
         elif event.type in ("job.ended", "job.requeued"):
             run = self._runs.get(job.id)
             if run is not None and run.end is None:
@@ -107,7 +113,7 @@ class RunHistory:
         while len(self._runs) > MOST_RUNS:
             self._runs.popitem(last=False)
 
-    def between(self, start: datetime, end: datetime) -> list[PastRun]:
+    def between(self, start: datetime, end: datetime) -> list[TimelineRun]:
         """Return the runs of a time."""
         return [r for r in self._runs.values() if r.start < end and (r.end or end) > start]
 

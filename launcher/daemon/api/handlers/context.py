@@ -45,7 +45,6 @@ from launcher.daemon.users.credentials import Credentials
 from launcher.daemon.users.fair_pool import FairPool
 from launcher.daemon.users.identity import Caller
 from launcher.daemon.users.rate_limits import Limiter
-from launcher.daemon.users.web_sessions import WebSessions
 from launcher.engine.images import Images
 from launcher.errors import NoSuchJob, NotAllowed, UserError
 from launcher.gpu import GpuReader
@@ -95,7 +94,6 @@ class Context:
     starter: Starter
     log_directory: Path
     accounts: Accounts
-    web_sessions: WebSessions
     started_at: str
     stop: asyncio.Event
     reconciled: asyncio.Event
