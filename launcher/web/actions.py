@@ -116,4 +116,5 @@ async def _checked(request: web.Request, viewer: Viewer) -> None:
 class ForeignForm(LauncherError):
     """The form is not from a page of this session: load the page again."""
 
+    kind = "foreign-form"
     http_status = 403

@@ -79,10 +79,7 @@ class AsyncClient:
         It shares this one's limits of requests and streams.
         """
         result = copy.copy(self)
-        result._plain = copy.copy(self._plain)
-        result._plain._transport = self._plain._transport.with_headers(
-            {wire.SESSION_HEADER: session}
-        )
+        result._plain = self._plain.as_session(session)
         result._transport = self._transport.over(result._plain._transport)
         result._watcher = Watcher(result)
         return result

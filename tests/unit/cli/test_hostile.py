@@ -82,11 +82,12 @@ VERBS: dict[str, list[list[str]]] = {
     "events": [["--since", "1d"]],
     "prune": [["--dry-run"], ["--logs"]],
     "backup": [["BACKUP"]],
+    "dashboard": [[]],
     "login": [["-u", "me", "--password-stdin", "nvcr.io"]],
     "doctor": [[], ["--fix"], ["-o", "name"]],
 }  # fmt: skip
 CASES = [(verb, words) for verb, lines in VERBS.items() for words in lines]
-NO_JSON = {"run", "host", "logs", "export", "login", "backup"}
+NO_JSON = {"dashboard", "run", "host", "logs", "export", "login", "backup"}
 
 
 def hostile(kind: Any, pending: bool = False) -> Any:

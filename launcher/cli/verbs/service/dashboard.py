@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from launcher.cli.input.common import connect
+from launcher.errors import LauncherError
 from launcher.text.safe_text import safe
 
 EVERYWHERE = ("", "0.0.0.0", "::", "127.0.0.1", "::1", "localhost")
@@ -24,7 +25,13 @@ def command() -> None:
     from launcher.config.web import parse_listen
 
     token = connect().web_token()
-    host, port = parse_listen(token.listen)
+    try:
+        host, port = parse_listen(token.listen)
+    except ValueError as error:
+        raise LauncherError(
+            f"{token.listen!r} of the daemon is not an address for a link: {error}",
+            fix="Correct [web] listen of launcher.toml.",
+        ) from error
     host = "127.0.0.1" if host in EVERYWHERE else f"[{host}]" if ":" in host else host
     click.echo(safe(f"http://{host}:{port}/login#{token.token}"))
     click.echo(
