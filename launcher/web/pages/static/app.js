@@ -127,4 +127,7 @@ if (live) follow(live);
 const log = document.querySelector("[data-log]");
 if (log) followLog(log);
 const login = document.getElementById("login");
-if (login) logIn(login);
+if (login) {
+  logIn(login);
+  window.addEventListener("hashchange", () => logIn(login)); // a link opened on this page
+}
