@@ -70,6 +70,8 @@ WHY_SECONDS = 30.0
 """The likely start of one job is estimated at most this often: each is a replay of the queue."""
 MOST_ESTIMATES = 256
 """Likely starts that are kept."""
+MOST_ESTIMATES_DUE = 16
+"""Jobs that wait for an estimate, which is made for one after the other."""
 LOG_LINES = 500
 """Lines of a log that a page starts with."""
 MOST_LOG_MATCHES = 1000
@@ -79,8 +81,10 @@ MOST_LOG_SEARCHED = 64 * 1024 * 1024
 MOST_SEARCH_TEXT = 200
 LOG_PIECE_CHARACTERS = 64 * 1024
 """Of one message to a page that shows a log."""
-LOG_SECONDS = 300.0
-"""A download or a search of a log that takes longer ends."""
+MOST_LOG_TEXT = 256 * 1024
+"""Characters of a log on a page."""
+LOG_SECONDS = 20.0
+"""A search in a log that takes longer is refused."""
 MOST_LOG_READERS = 32
 """Logs that are read at once, live, for a download or a search."""
 MOST_ESTIMATED_JOBS = 3

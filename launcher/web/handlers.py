@@ -68,7 +68,10 @@ def job_feed(context: WebContext, viewer: Viewer, ref: str) -> Feed:
     """Return the key and the renderer of the fragments of a job's page."""
 
     async def parts() -> Parts:
-        return await job.parts(context.client_of(viewer), viewer, ref)
+        detail = await context.client_of(viewer).show(ref)
+        waits = detail.job.state == "PENDING"
+        start = context.estimates.start(detail.job.id) if waits else None
+        return job.parts(detail, viewer, start)
 
     return (viewer.session, "job", ref), parts
 
@@ -83,10 +86,8 @@ async def overview(context: WebContext, request: web.Request) -> web.StreamRespo
 async def job_page(context: WebContext, request: web.Request) -> web.StreamResponse:
     """Return the page of a job."""
     viewer, ref = request[VIEWER], request.match_info["ref"]
-    client = context.client_of(viewer)
-    feed = job_feed(context, viewer, ref)
-    parts = await context.live.page(*feed)
-    detail = await client.show(ref)
+    parts = await context.live.page(*job_feed(context, viewer, ref))
+    detail = await context.client_of(viewer).show(ref)
     path = f"/jobs/{request.rel_url.raw_parts[2]}"
     return page(
         "job.html",
@@ -96,7 +97,6 @@ async def job_page(context: WebContext, request: web.Request) -> web.StreamRespo
         parts=parts,
         path=path,
         spec=None if detail.spec is None else job.spec_text(detail.spec),
-        why=await job.likely_start(client, detail),
         job=detail.job,
     )
 

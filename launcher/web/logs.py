@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Any
 
 from aiohttp import web
 
 from launcher import wire
 from launcher.client.aio.client import AsyncClient
-from launcher.errors import TooMany
+from launcher.errors import TooMany, UserError
 from launcher.text.safe_text import EscapeFilter
 from launcher.web import bounds
 from launcher.web.context import VIEWER, WebContext
@@ -110,22 +111,26 @@ async def log_page(context: WebContext, request: web.Request) -> web.StreamRespo
     query = request.query.get("q", "")[: bounds.MOST_SEARCH_TEXT]
     client = context.client_of(viewer)
     with _reading(context):
-        async with asyncio.timeout(bounds.LOG_SECONDS):
-            if query:
-                text, found = await search(client, ref, query)
-            else:
-                text, found = await last_lines(client, ref)
+        try:
+            async with asyncio.timeout(bounds.LOG_SECONDS):
+                text, found = await (search(client, ref, query) if query else tail(client, ref))
+        except TimeoutError:
+            raise UserError(
+                f"the output could not be read within {bounds.LOG_SECONDS:g} s",
+                fix="Download it, or use `launch logs`.",
+            ) from None
     path = f"/jobs/{request.rel_url.raw_parts[2]}"
     title = f"Output of job {ref[:100]}"
-    return page("log.html", viewer, title, path=path, ref=ref, query=query, text=text, found=found)
+    values: dict[str, Any] = {"text": text, "found": found, "most": bounds.MOST_LOG_TEXT}
+    return page("log.html", viewer, title, path=path, ref=ref, query=query, **values)
 
 
-async def last_lines(client: AsyncClient, ref: str) -> tuple[str, str]:
+async def tail(client: AsyncClient, ref: str) -> tuple[str, str]:
     """Return the last lines, and a sentence about them."""
     shown, pieces = OutputText(), []
     async for frame in client.logs(ref, tail=bounds.LOG_LINES):
         pieces.append(shown.of(frame))
-    text = "".join(pieces)[-bounds.MOST_TEXT :]
+    text = "".join(pieces)[-bounds.MOST_LOG_TEXT :]
     return text, f"The last {text.count(chr(10))} lines." if text else "There is no output yet."
 
 
@@ -151,7 +156,7 @@ async def search(client: AsyncClient, ref: str, query: str) -> tuple[str, str]:
     said = f"{matches} lines have {query!r}"
     said += f", the last {len(found)} are shown" if matches > len(found) else ""
     said += "; the rest of the output was not searched" if size > bounds.MOST_LOG_SEARCHED else ""
-    return "\n".join(found)[-16 * bounds.MOST_TEXT :], f"{said}."
+    return "\n".join(found)[-bounds.MOST_LOG_TEXT :], f"{said}."
 
 
 async def log_file(context: WebContext, request: web.Request) -> web.StreamResponse:

@@ -9,15 +9,11 @@ from typing import Any
 from markupsafe import Markup
 
 from launcher import wire
-from launcher.client.aio.client import AsyncClient
-from launcher.errors import LauncherError
 from launcher.text.job_format import attempt_use
 from launcher.text.safe_text import safe
 from launcher.web.bounds import MOST_EVENTS_SHOWN, MOST_TEXT
 from launcher.web.pages.templates import render
 from launcher.web.pages.viewer import Viewer
-
-ACTIONS = ("cancel", "hold", "release", "retry")
 
 
 def title(detail: wire.JobDetail) -> str:
@@ -26,13 +22,12 @@ def title(detail: wire.JobDetail) -> str:
     return f"Job {detail.job.ref}{name}"
 
 
-async def parts(client: AsyncClient, viewer: Viewer, ref: str) -> dict[str, Markup]:
-    """Return the fragments of a job's page; raises as the client does."""
-    detail = await client.show(ref)
+def parts(detail: wire.JobDetail, viewer: Viewer, start: str | None) -> dict[str, Markup]:
+    """Return the fragments of a job's page; ``start`` is when it is likely to start."""
     attempts = detail.attempts[-MOST_EVENTS_SHOWN:]
     uses = {each.attempt: attempt_use(each, None) for each in attempts}
     return {
-        "job-state": render("fragments/job_state.html", detail=detail, job=detail.job),
+        "job-state": render("fragments/job_state.html", detail=detail, job=detail.job, start=start),
         "job-actions": render(
             "fragments/job_actions.html",
             job=detail.job,
@@ -59,16 +54,6 @@ def possible(detail: wire.JobDetail, viewer: Viewer) -> list[str]:
         return ["cancel"]
     held = (job.reason or "").startswith("JobHeld")
     return ["cancel", "release" if held else "hold"]
-
-
-async def likely_start(client: AsyncClient, detail: wire.JobDetail) -> wire.Why | None:
-    """Return why a job waits and when it may start; None if it does not wait, or on an error."""
-    if detail.job.state != "PENDING":
-        return None
-    try:
-        return await client.queue.why(detail.job.id)
-    except LauncherError:  # the page is worth more than the estimate
-        return None
 
 
 def spec_text(spec: wire.JobSpec) -> str:

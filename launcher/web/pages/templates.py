@@ -39,7 +39,6 @@ def environment() -> jinja2.Environment:
         "advice": job_format.advice_text,
         "duration": moments.duration,
         "gpus": job_format.gpus,
-        "lines": lambda text: safe(str(text)[: bounds.MOST_TEXT], newlines=True),
         "memory": memory,
         "moment": moment,
         "multiline": multiline,
@@ -59,9 +58,9 @@ def _shown(value: Any) -> Any:
     return safe(value[: bounds.MOST_TEXT])
 
 
-def multiline(text: str) -> Markup:
-    """Return a text of several lines; other control characters are written out."""
-    return escape(safe(text[: bounds.MOST_TEXT], newlines=True))
+def multiline(text: str, most: int = bounds.MOST_TEXT) -> Markup:
+    """Return a text of several lines, and so many characters; other controls are written out."""
+    return escape(safe(text[:most], newlines=True))
 
 
 def memory(mib: float | None) -> str:
