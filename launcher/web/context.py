@@ -38,7 +38,8 @@ class WebContext:
 
     def __post_init__(self) -> None:
         self.live, self.logins = LiveFeeds(self.client), Logins(self.client)
-        self.overview, self.estimates = OverviewPage(self.client), Estimates(self.client)
+        self.overview = OverviewPage(self.client, self.live.poke)
+        self.estimates = Estimates(self.client, self.live.poke)
 
     def client_of(self, viewer: Viewer) -> AsyncClient:
         """Return the client with a viewer's rights."""

@@ -99,7 +99,7 @@ class LiveFeeds:
         self._client = client
         self._feeds: OrderedDict[Hashable, PageFeed] = OrderedDict()
         self._open: Counter[str] = Counter()
-        self._watched = asyncio.Event()
+        self._watched, self._poked = asyncio.Event(), asyncio.Event()
 
     async def page(self, key: Hashable, render: Renderer) -> Parts:
         """Return a page's fragments, not older than the time between two updates.
@@ -167,27 +167,57 @@ class LiveFeeds:
         finally:
             feed.wakes.discard(wake)
 
+    def poke(self) -> None:
+        """Render the open pages again soon: something that only this service knows has changed."""
+        self._poked.set()
+
     async def run(self) -> None:
         """Render the open pages again after each change, until cancelled."""
         count: int | None = None
-        while True:
-            if not any(feed.wakes for feed in self._feeds.values()):
-                self._watched.clear()
-                await self._watched.wait()
-            started = time.monotonic()
-            try:
-                now = await self._client.changed(count, bounds.CHANGES_SECONDS)
-            except LauncherError as error:
-                log.info("live pages: %s", error.message)
-                self._tell(AWAY)
-                count = None
-                await asyncio.sleep(bounds.RETRY_CHANGES_SECONDS)
-                continue
-            if now != count or time.monotonic() - started >= bounds.CHANGES_SECONDS:
-                count = now
+        waiting: asyncio.Task[int] | None = None
+        try:
+            while True:
+                await self._until_watched()
+                started = time.monotonic()
+                if waiting is None:
+                    request = self._client.changed(count, bounds.CHANGES_SECONDS)
+                    waiting = asyncio.create_task(request)
+                await self._first_of(waiting)
+                if waiting.done():
+                    count = self._count_of(waiting)
+                    waiting = None
+                if waiting is None and count is None:
+                    await asyncio.sleep(bounds.RETRY_CHANGES_SECONDS)
+                    continue
                 for feed in [each for each in self._feeds.values() if each.wakes]:
                     await self._refresh(feed)
-            await asyncio.sleep(max(0.0, started + bounds.UPDATE_SECONDS - time.monotonic()))
+                await asyncio.sleep(max(0.0, started + bounds.UPDATE_SECONDS - time.monotonic()))
+        finally:
+            if waiting is not None:
+                waiting.cancel()
+
+    async def _until_watched(self) -> None:
+        if not any(feed.wakes for feed in self._feeds.values()):
+            self._watched.clear()
+            await self._watched.wait()
+
+    async def _first_of(self, waiting: asyncio.Task[int]) -> None:
+        """Wait for a change at the daemon, or a poke."""
+        poked = asyncio.create_task(self._poked.wait())
+        try:
+            await asyncio.wait((waiting, poked), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            poked.cancel()
+        self._poked.clear()
+
+    def _count_of(self, waiting: asyncio.Task[int]) -> int | None:
+        """Return the daemon's count of changes; None, and pages say so, if it is away."""
+        try:
+            return waiting.result()
+        except LauncherError as error:
+            log.info("live pages: %s", error.message)
+            self._tell(AWAY)
+            return None
 
     def _tell(self, trouble: str) -> None:
         for feed in self._feeds.values():

@@ -140,7 +140,7 @@ def test_pages_can_be_used_by_everybody_in_both_colours_and_sizes(
     tmp_path: Path,
 ) -> None:
     job = daemon.submit("sleep", "600", name="train")
-    daemon.submit("sleep", "600", gpus=GpuRequest(kind="profile", profile="1g.6gb", count=4))
+    gang = daemon.submit("sleep", "9", gpus=GpuRequest(kind="profile", profile="1g.6gb", count=4))
     daemon.until(job, "RUNNING")
     tab = Tab(browser, viewport=size, color_scheme=scheme)
     page = tab.page
@@ -154,6 +154,9 @@ def test_pages_can_be_used_by_everybody_in_both_colours_and_sizes(
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= size["width"], f"{path} is {wide} pixels wide"
         page.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)
+    page.goto(web.url)
+    row = page.locator("#waiting tr", has=page.locator(f"#waiting-{gang.id}"))
+    expect(row).to_contain_text(re.compile(r"in \d+h|in \dd"))  # when the first one must end
     assert tab.complaints == []
     tab.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from launcher.client.aio.client import AsyncClient
 from launcher.client.snapshot import MOST_ESTIMATED
@@ -24,8 +25,9 @@ class Estimates:
     One is estimated at a time, whoever looks; a page shows it with its next update.
     """
 
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
+    def __init__(self, client: AsyncClient, changed: Callable[[], None]) -> None:
+        """``changed`` is called when there is a new estimate."""
+        self._client, self._changed = client, changed
         self._known: OrderedDict[int, tuple[float, str | None]] = OrderedDict()
         self._due: OrderedDict[int, None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
@@ -58,6 +60,7 @@ class Estimates:
             self._known.move_to_end(job_id)
             while len(self._known) > MOST_ESTIMATES:
                 self._known.popitem(last=False)
+            self._changed()
 
     def close(self) -> None:
         """End the estimate that is under way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -50,6 +50,8 @@ class OverviewPage:
     """Renders the overview; the timeline is the same for all viewers, and rendered once."""
 
     observer: AsyncClient
+    changed: Callable[[], None]
+    """Called when events were read."""
     history: RunHistory = field(default_factory=RunHistory)
     _timeline: tuple[object, Markup] | None = None
     _reading: asyncio.Task[None] | None = None
@@ -83,7 +85,8 @@ class OverviewPage:
 
     async def _read_events(self) -> None:
         with contextlib.suppress(LauncherError):
-            await self.history.update(self.observer)
+            if await self.history.update(self.observer):
+                self.changed()
 
     def close(self) -> None:
         """End the reading that is under way."""

@@ -70,9 +70,12 @@ class RunHistory:
     """The last attempt of each job, oldest first; earlier attempts are under negative numbers."""
     _after: int | None = None
     _earlier: int = 0
+    _uses: int = 0
+    """Events that changed a run."""
 
-    async def update(self, client: AsyncClient) -> None:
-        """Read the new events; raises ``LauncherError`` as the client does."""
+    async def update(self, client: AsyncClient) -> bool:
+        """Read the new events, return whether a run is among them; raises as the client does."""
+        before = self._uses
         for _ in range(MOST_EVENT_PAGES):
             if self._after is None:
                 since = time.time() - TIMELINE_SECONDS
@@ -86,6 +89,7 @@ class RunHistory:
                 self.add(event)
             if len(page.events) < EVENTS_IN_A_PAGE:
                 break
+        return self._uses > before
 
     def seen(self, jobs: Sequence[JobView]) -> None:
         """Add jobs that run since before the first event."""
@@ -110,6 +114,9 @@ class RunHistory:
             run = self._runs.get(job.id)
             if run is not None and run.end is None:
                 run.end, run.kind = at, GOOD if job.outcome == "COMPLETED" else BAD
+        else:
+            return
+        self._uses += 1
         while len(self._runs) > MOST_RUNS:
             self._runs.popitem(last=False)
 
