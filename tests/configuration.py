@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from launcher.cli.output.times import duration
 from launcher.config.settings import Also, LauncherToml, kinds
 from launcher.core.policy.settings import MountRoot
 from launcher.errors import ConfigError
+from launcher.text.moments import duration
 from tests.support.toml import toml
 
 COLUMN, WIDTH = 36, 100

@@ -68,7 +68,8 @@ GROUPS: dict[str, dict[str, str]] = {
     "The daemon": {
         "serve": "Run the daemon in the foreground.",
         "stop": "End the daemon; its jobs go on.",
-        "web": "Serve metrics over HTTP.",
+        "web": "Serve the web page and metrics over HTTP.",
+        "dashboard": "Print a link to the web page that logs you in.",
         "install-service": "Write the units of a system service.",
         "status": "Say whether the daemon is well.",
         "events": "Show what happens to jobs and slices, as JSON lines.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -44,6 +45,17 @@ class ClientBase:
     def close(self) -> None:
         """End the ssh connection, if there is one; the next request makes a new one."""
         self._transport.close()
+
+    def as_session(self, session: str) -> Self:
+        """Return a client that asks for the user of a session of the pages of ``launch web``.
+
+        The daemon admits that from the user of ``launch web`` alone.
+        """
+        from launcher.wire import SESSION_HEADER
+
+        result = copy.copy(self)
+        result._transport = self._transport.with_headers({SESSION_HEADER: session})
+        return result
 
     @property
     def ssh_host(self) -> SshHost | None:

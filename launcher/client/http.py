@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import launcher
@@ -67,6 +68,12 @@ class Transport:
         self.socket: str | None = None
         self.daemon_version: str | None = None
         self._notice = notice
+
+    def with_headers(self, headers: Mapping[str, str]) -> Transport:
+        """Return a copy that sends these headers as well."""
+        result = copy.copy(self)
+        result.headers = {**self.headers, **headers}
+        return result
 
     def notice(self, text: str) -> None:
         """Report a message that is not an error."""

@@ -36,6 +36,23 @@ class MachineRequests(ClientBase):
         reply = self._post("/v1/images/publish", dataclasses.asdict(request))
         return decode_list(wire.ImageView, reply)
 
+    def web_token(self) -> wire.WebToken:
+        """Return a token that logs the caller in to the pages of ``launch web``, once."""
+        return decode(wire.WebToken, self._post("/v1/web/token"))
+
+    def web_session(self, token: str) -> wire.WebSession:
+        """Exchange a user's token for a session; for the user of ``launch web`` alone."""
+        body = dataclasses.asdict(wire.WebLogin(token=token))
+        return decode(wire.WebSession, self._post("/v1/web/session", body))
+
+    def web_caller(self) -> wire.WebCaller:
+        """Return the user of the session in use; without one, the caller."""
+        return decode(wire.WebCaller, self._get("/v1/web/session"))
+
+    def web_logout(self) -> wire.WebCaller:
+        """End the session in use."""
+        return decode(wire.WebCaller, self._post("/v1/web/logout"))
+
     def metrics(self) -> list[wire.MetricFamily]:
         """Return the daemon's metrics; ``launch web`` shows them to Prometheus."""
         return decode_list(wire.MetricFamily, self._get("/v1/metrics"))

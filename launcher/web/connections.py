@@ -137,6 +137,12 @@ class WebConnections:
         if self._by_address[address] <= 0:
             del self._by_address[address]
 
+    def expect(self, request: web.BaseRequest, seconds: float) -> None:
+        """Give a request that stays open more time from now on."""
+        connection = self.open.get(request.transport) if request.transport is not None else None
+        if connection is not None:
+            connection.expect(seconds)
+
     @contextlib.contextmanager
     def serving(self, request: web.BaseRequest) -> Iterator[None]:
         """Give a request its time, and the connection the time until the next one afterwards."""

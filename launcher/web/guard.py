@@ -16,7 +16,8 @@ from launcher.web.headers import text_reply
 
 log = logging.getLogger(__name__)
 
-METHODS = ("GET", "HEAD")
+READING = ("GET", "HEAD")
+METHODS = (*READING, "POST")
 RETRY_SECONDS = 5
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::\d{1,5})?", re.ASCII)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -78,30 +79,41 @@ def refused(request: web.Request, hosts: AllowedHosts) -> web.Response | None:
             "to allowed_hosts in [web] of launcher.toml.",
         )
     if request.method not in METHODS:
-        response = text_reply(405, "Only GET and HEAD are served here.")
-        response.headers["Allow"] = ", ".join(METHODS)
-        return response
+        return _not_allowed(READING)
     return None
 
 
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except web.HTTPMethodNotAllowed as plain:
+        return _not_allowed(sorted(plain.allowed_methods))
     except web.HTTPException as plain:
         return text_reply(plain.status, f"{plain.status}: {plain.reason}.")
-    except (DaemonUnreachable, RecoveryMode) as away:
-        log.info("%s: %s", request.path, away.message)
-        text = "The launcher daemon does not answer now; the page works again once it does."
-        if isinstance(away, RecoveryMode):
-            text = "The launcher daemon is in recovery mode: its admin must repair the database."
-        response = text_reply(503, text)
-        response.headers["Retry-After"] = str(RETRY_SECONDS)
-        return response
     except LauncherError as error:
-        log.warning("%s: the daemon refused: %s", request.path, error.message)
-        return text_reply(502, "The launcher daemon refused the request; the log says why.")
+        return explained(request, error)
     except ConnectionError:
         raise
     except Exception:
         log.exception("%s failed", request.path)
         return text_reply(500, "The web service failed; its log has the details.")
+
+
+def explained(request: web.Request, error: LauncherError) -> web.Response:
+    """Return the reply for an error of the daemon, without its words."""
+    if isinstance(error, DaemonUnreachable | RecoveryMode):
+        log.info("%s: %s", request.path, error.message)
+        text = "The launcher daemon does not answer now; the page works again once it does."
+        if isinstance(error, RecoveryMode):
+            text = "The launcher daemon is in recovery mode: its admin must repair the database."
+        response = text_reply(503, text)
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+        return response
+    log.warning("%s: the daemon refused: %s", request.path, error.message)
+    return text_reply(502, "The launcher daemon refused the request; the log says why.")
+
+
+def _not_allowed(methods: Iterable[str]) -> web.Response:
+    response = text_reply(405, "This address is not served by that method.")
+    response.headers["Allow"] = ", ".join(methods)
+    return response

@@ -8,6 +8,11 @@ from launcher import __version__
 
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """The Content-Security-Policy: a reply loads nothing. A page with its own needs a route's own."""
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Of pages: the service's own files alone; no script or style in the page itself."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -19,6 +24,10 @@ HEADERS = {
     "Server": f"launcher/{__version__}",
 }
 """There is none of CORS: pages of other origins read nothing."""
+PAGE_HEADERS = {
+    "Content-Security-Policy": PAGE_POLICY,
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send no Origin with forms
+}
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -31,3 +40,13 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 def text_reply(status: int, text: str) -> web.Response:
     """Return a sentence as a reply."""
     return web.Response(status=status, text=f"{text}\n")
+
+
+def page_reply(html: str, status: int = 200) -> web.Response:
+    """Return a page as a reply."""
+    return web.Response(status=status, text=html, content_type="text/html", headers=PAGE_HEADERS)
+
+
+def redirect(path: str) -> web.Response:
+    """Send the browser to another page of this service, by GET."""
+    return web.Response(status=303, headers={"Location": path})

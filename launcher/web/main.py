@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import signal
@@ -22,11 +23,12 @@ from launcher.config.web import WebTable, parse_listen, web_config_file
 from launcher.errors import ConfigError
 from launcher.web import bounds, textfile
 from launcher.web.connections import WebConnections, WebSite
+from launcher.web.context import WebContext
 from launcher.web.guard import AllowedHosts, guarded
 from launcher.web.headers import add_headers
 from launcher.web.metrics import MetricsReader
 from launcher.web.notify.service import keep_sending
-from launcher.web.routes import ROUTES, WebContext, endpoint
+from launcher.web.routes import ROUTES, endpoint
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +93,22 @@ def application(context: WebContext, connections: WebConnections) -> web.Applica
         client_max_size=bounds.MOST_BODY_BYTES, middlewares=[guarded(hosts, connections)]
     )
     app.on_response_prepare.append(add_headers)
+    context.connections = connections
     for route in ROUTES:
-        app.router.add_get(route.path, endpoint(context, route))
+        add = app.router.add_get if route.method == "GET" else app.router.add_post
+        add(route.path, endpoint(context, route))
+    app.cleanup_ctx.append(functools.partial(_kept_live, context))
     return app
+
+
+async def _kept_live(context: WebContext, app: web.Application) -> AsyncIterator[None]:
+    """Keep open pages current while the application runs."""
+    task = asyncio.create_task(context.live.run())
+    yield
+    task.cancel()
+    context.estimates.close()
+    context.overview.close()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

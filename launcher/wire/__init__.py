@@ -78,8 +78,13 @@ if TYPE_CHECKING:
     from launcher.wire.layout import SavedGpu as SavedGpu
     from launcher.wire.layout import SavedLayout as SavedLayout
     from launcher.wire.layout import SaveRequest as SaveRequest
+    from launcher.wire.login import MOST_WEB_TOKEN as MOST_WEB_TOKEN
     from launcher.wire.login import LoginReply as LoginReply
     from launcher.wire.login import LoginRequest as LoginRequest
+    from launcher.wire.login import WebCaller as WebCaller
+    from launcher.wire.login import WebLogin as WebLogin
+    from launcher.wire.login import WebSession as WebSession
+    from launcher.wire.login import WebToken as WebToken
     from launcher.wire.machine import ChangeCount as ChangeCount
     from launcher.wire.machine import Check as Check
     from launcher.wire.machine import MetricFamily as MetricFamily
@@ -124,6 +129,8 @@ MAX_SMALL_BODY_BYTES = 256 * 1024
 
 ROLE_HEADER, OBSERVER = "Launcher-Role", "observer"
 """A request header and its value: the caller wants the rights of an observer, which are fewer."""
+SESSION_HEADER = "Launcher-Session"
+"""A request header of ``launch web``: the session of the user for whom it asks."""
 
 _HOMES = {
     "spec.gpus": "GpuRequest",
@@ -138,7 +145,7 @@ _HOMES = {
     "SaveRequest",
     "wire.queue": "Ahead Forecast Gate LaneView QueueEntry ReservationView ReserveRequest Run "
     "SelectRequest WhatIfLayout WhatIfRequest Why",
-    "wire.login": "LoginRequest LoginReply",
+    "wire.login": "LoginRequest LoginReply MOST_WEB_TOKEN WebCaller WebLogin WebSession WebToken",
     "wire.images": "ImageView LocalImageView OwnImageView PublishRequest RemoveImageRequest",
     "wire.history": "EventLine EventPage PruneReply PruneRequest PublishedArray PublishedJob "
     "Notification NotificationPage NotifyFailure NotifyFailureView NotifyReceipt NotifyReport "

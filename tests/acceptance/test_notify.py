@@ -210,7 +210,7 @@ def test_targets_are_for_the_observer_and_the_owner_alone(
         for role in (None, "observer"):
             with as_user(games.uid):
                 client = Client(str(daemon.socket), role=role)
-                with pytest.raises(NotAllowed, match=r"does not send notifications|observer"):
+                with pytest.raises(NotAllowed, match=r"is not the user of|observer"):
                     client.notifications(0)
                 with pytest.raises(NotAllowed):
                     client.report_notifications([])

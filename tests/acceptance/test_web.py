@@ -73,7 +73,7 @@ def test_it_outlives_the_daemon_says_that_it_is_away_and_finds_the_next_one(
 ) -> None:
     assert web.get("/")[0] == 200
     daemon.kill()
-    assert web.get("/")[0] == 503
+    wait_until(lambda: web.get("/")[0] == 503)
     wait_until(lambda: web.value("launcher_up") == 0)
     assert web.get("/healthz") == (200, "ok\n")
     daemon.start()

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-from launcher.cli.output import terminal
 from launcher.client import Client
 from launcher.errors import LauncherError, NoSuchJob
+from launcher.text.safe_text import safe
 from launcher.wire import JobView, SliceView
 from launcher.wire.history import EVENT_TYPES
 
@@ -41,7 +41,7 @@ def values(kind: str, incomplete: str, daemon: str | None = None) -> list[tuple[
         pairs = LOCAL[kind]() if kind in LOCAL else KINDS[kind](_client(daemon))
         fit = (pair for pair in pairs if pair[0].startswith(incomplete))
         return [
-            (value, terminal.safe(text)[:LONGEST_HELP])
+            (value, safe(text)[:LONGEST_HELP])
             for value, text in islice(dict(fit).items(), MOST)
             if _PLAIN.fullmatch(value)
         ]

@@ -9,13 +9,14 @@ import click
 
 from launcher.cli.foreground.interrupts import Interrupts
 from launcher.cli.foreground.outlook import KINDS, Outlook
-from launcher.cli.output import job_format, terminal
+from launcher.cli.output import terminal
 from launcher.cli.output.escapes import Cleaner
 from launcher.cli.output.exit_codes import EXIT_CANCELLED, EXIT_NEVER_RAN, exit_status
 from launcher.cli.output.hints import OutputTail
 from launcher.cli.output.progress import PullProgress
 from launcher.client import Client
 from launcher.client.decode import decode, decode_list
+from launcher.text import job_format
 from launcher.wire import END, EVENT, NOTE, STDERR, STDOUT, BlockerView, Frame, JobView
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from launcher.cli.output import terminal
-from launcher.cli.output.times import moment, span
 from launcher.client import Client
 from launcher.errors import LauncherError
+from launcher.text.moments import moment, span
 
 if TYPE_CHECKING:
     from launcher.wire import Why

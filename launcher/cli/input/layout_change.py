@@ -13,6 +13,7 @@ from launcher.cli.input import params
 from launcher.cli.output import render, terminal
 from launcher.client import Client
 from launcher.errors import LauncherError
+from launcher.text.safe_text import safe
 from launcher.wire import LayoutChange, LayoutEntry, LayoutRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -149,7 +150,7 @@ def _print(ended: LayoutChange, output: str) -> None:
         render.print_names([ended.id])
     else:
         for step in ended.done:
-            sys.stdout.write(f"{terminal.safe(step)}\n")
+            sys.stdout.write(f"{safe(step)}\n")
     if ended.warning is not None:
         terminal.complain(f"device nodes or CDI did not follow: {ended.warning}")
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from launcher.cli.input import params
-from launcher.cli.output import terminal
 from launcher.spec.plain_fields import PLAIN_FIELDS
+from launcher.text.safe_text import safe
 
 if TYPE_CHECKING:
     from launcher.wire import JobView
@@ -128,5 +128,5 @@ def queued(jobs: Sequence[JobView]) -> int:
     """Print the id of a job, or of its array, that was queued; the exit status."""
     first = jobs[0]
     number = first.array["id"] if first.array else first.id
-    sys.stdout.write(f"{terminal.safe(str(number))}\n")
+    sys.stdout.write(f"{safe(str(number))}\n")
     return 0

@@ -16,10 +16,10 @@ from textual.binding import Binding, BindingType
 
 from launcher.cli.live import feed
 from launcher.cli.live.frame import Drawing, Look, draw
-from launcher.cli.live.snapshot import Snapshot
 from launcher.cli.live.top_screen import TopScreen
 from launcher.cli.output.exit_codes import EXIT_CANCELLED
 from launcher.client.aio.client import AsyncClient
+from launcher.client.snapshot import Snapshot
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
 

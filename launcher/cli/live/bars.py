@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from launcher.cli.live.spans import FAINT, Line, Span, fitted
+from launcher.client.snapshot import extents
 from launcher.wire import GpuView, SliceView
 
 EDGES = "|", "│"
@@ -69,7 +69,7 @@ def bars_of(
     gpu: GpuView | None, slices: Sequence[SliceView], width: int, *, ascii_only: bool
 ) -> BarRows:
     """Place the slices of a GPU on a bar: in the memory units of the board if they are known."""
-    spans, total = _in_units(gpu, slices) or _in_memory(gpu, slices)
+    spans, total = extents(gpu, slices)
     most = max(width - 1, 1)
     bars = [
         SliceBar(each, round(start * most / total), round(end * most / total))
@@ -77,35 +77,3 @@ def bars_of(
     ]
     bars.sort(key=lambda bar: (bar.first, bar.last))
     return BarRows(bars, width, ascii_only)
-
-
-PLACE = frozenset({"start", "size"})
-Extents = tuple[list[tuple[float, float]], float]
-"""Start and end of each slice, and the end of the bar."""
-
-
-def _in_units(gpu: GpuView | None, slices: Sequence[SliceView]) -> Extents | None:
-    """Return the placements; None if one is unknown. Slices in one place share it equally."""
-    places = [
-        (p["start"], p["size"]) for each in slices if (p := each.placement) and p.keys() >= PLACE
-    ]
-    if gpu is None or not gpu.units or len(places) < len(slices):
-        return None
-    together, before = Counter(places), Counter[tuple[int, int]]()
-    result: list[tuple[float, float]] = []
-    for start, size in places:
-        part = size / together[start, size]
-        begin = start + part * before[start, size]
-        before[start, size] += 1
-        result.append((begin, begin + part))
-    return result, max(gpu.units, *(end for _, end in result), 1)
-
-
-def _in_memory(gpu: GpuView | None, slices: Sequence[SliceView]) -> Extents:
-    """Return the slices one after another, each as long as its memory."""
-    result: list[tuple[float, float]] = []
-    end = 0
-    for each in slices:
-        result.append((end, end + max(each.memory_mib, 1)))
-        end += max(each.memory_mib, 1)
-    return result, max(end, gpu.memory_mib if gpu and len(slices) > 1 else 0, 1)

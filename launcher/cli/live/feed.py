@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 from launcher import errors
-from launcher.cli.live import snapshot
-from launcher.cli.live.snapshot import Snapshot
+from launcher.client import snapshot
 from launcher.client.aio.awaited import awaited
 from launcher.client.aio.client import AsyncClient
+from launcher.client.snapshot import Snapshot
 
 POLL_SECONDS = 25.0
 REFRESH_SECONDS = 1.0

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from launcher.cli.live.gpu_picture import LEVELS, PictureOf, gpu_lines
 from launcher.cli.live.queue_rows import QueueRow, queue_rows, queue_table
-from launcher.cli.live.snapshot import Snapshot
 from launcher.cli.live.spans import BAD, CHOSEN, FAINT, RULED, Line, Span, cut_line, line
-from launcher.cli.output import render, terminal
+from launcher.cli.output import render
+from launcher.client.snapshot import Snapshot
+from launcher.text.safe_text import safe
 
 KEYS = "q quit  ↑↓ choose  l log  c cancel  h hold  m mine  / filter  ? help"
 ASCII_KEYS = "q quit  j/k choose  l log  c cancel  h hold  m mine  / filter  ? help"
@@ -67,20 +68,20 @@ def draw(snapshot: Snapshot, look: Look, now: datetime) -> Drawing:
 def _title(snapshot: Snapshot, look: Look, now: datetime) -> Line:
     words = [f"{snapshot.head.running} running", f"{snapshot.head.waiting} waiting"]
     if look.user is not None:
-        words.append(f"only {terminal.safe(look.user)}")
+        words.append(f"only {safe(look.user)}")
     if look.text:
-        words.append(f"filter: {terminal.safe(look.text)}")
+        words.append(f"filter: {safe(look.text)}")
     clock = f"{now.astimezone():%H:%M:%S}"
     spans = [Span("launch top", RULED), Span(f"  {clock}  {', '.join(words)}")]
     if look.trouble:
-        spans = [Span(f"{clock}  {terminal.safe(look.trouble)}", BAD)]
+        spans = [Span(f"{clock}  {safe(look.trouble)}", BAD)]
     return cut_line(spans, look.width)
 
 
 def _foot(look: Look) -> Line:
     keys = ASCII_KEYS if look.ascii_only else KEYS
     if look.notice:
-        return cut_line(line(terminal.safe(look.notice), RULED), look.width)
+        return cut_line(line(safe(look.notice), RULED), look.width)
     return cut_line(line(keys, FAINT), look.width)
 
 

@@ -9,9 +9,10 @@ from datetime import datetime
 
 from launcher.cli.live.bars import SliceBar, bars_of
 from launcher.cli.live.queue_rows import time_left
-from launcher.cli.live.snapshot import Snapshot
 from launcher.cli.live.spans import BAD, CHOSEN, FAINT, GOOD, RULED, Line, Span, cut_line, line
-from launcher.cli.output import render, terminal
+from launcher.cli.output import render
+from launcher.client.snapshot import Snapshot, by_gpu
+from launcher.text.safe_text import safe
 from launcher.wire import GpuView, JobView, SliceView, ref_of
 
 HEADINGS = ("SLICE", "AT", "STATE", "JOB", "USER", "NAME/WHY", "MEMORY", "LEFT", "PROCESSES")
@@ -40,7 +41,7 @@ class PictureOf:
 
 def gpu_lines(what: PictureOf, level: int) -> list[Line]:
     """Return the lines of all GPUs at a level of detail."""
-    gpus = _by_gpu(what.snapshot)
+    gpus = by_gpu(what.snapshot)
     if not gpus:
         return [line(NONE, FAINT)]
     listed = [each for _, slices in gpus for each in slices if _is_listed(each, level)]
@@ -62,24 +63,15 @@ def gpu_lines(what: PictureOf, level: int) -> list[Line]:
     return result
 
 
-def _by_gpu(snapshot: Snapshot) -> list[tuple[GpuView | None, list[SliceView]]]:
-    """Return the GPUs in order with their slices; of a GPU that was never read only those."""
-    slices: dict[str, list[SliceView]] = {gpu.uuid: [] for gpu in snapshot.gpus}
-    for each in snapshot.slices:
-        slices.setdefault(each.gpu, []).append(each)
-    known = {gpu.uuid: gpu for gpu in snapshot.gpus}
-    return [(known.get(uuid), here) for uuid, here in slices.items() if uuid in known or here]
-
-
 def _is_listed(each: SliceView, level: int) -> bool:
     return level < 2 or (level == 2 and each.state != "free")
 
 
 def _header(gpu: GpuView | None, slices: Sequence[SliceView], width: int) -> Line:
     index = gpu.index if gpu else slices[0].gpu_index
-    name = terminal.safe(gpu.name) if gpu else "unknown"
+    name = safe(gpu.name) if gpu else "unknown"
     words = Counter(each.state for each in slices)
-    counts = ", ".join(f"{count} {terminal.safe(word)}" for word, count in words.items())
+    counts = ", ".join(f"{count} {safe(word)}" for word, count in words.items())
     mode = "" if gpu is None or gpu.mig_current is None else "MIG" if gpu.mig_current else "MIG off"
     if gpu is not None and gpu.mig_pending not in (None, gpu.mig_current):
         mode += f", {'on' if gpu.mig_pending else 'off'} after a reset"
@@ -93,7 +85,7 @@ def _bar(
 ) -> list[Line]:
     bars = bars_of(gpu, slices, what.width, ascii_only=what.ascii_only)
     styles = {each.uuid: _style(each, what) for each in slices}
-    rows = [bars.row(lambda bar: terminal.safe(bar.slice.profile), styles)]
+    rows = [bars.row(lambda bar: safe(bar.slice.profile), styles)]
     rows.append(bars.row(_who, styles))
     if level < 2 and any(each.memory_used_mib is not None for each in slices):
         rows.append(bars.memory_row(styles))
@@ -103,8 +95,8 @@ def _bar(
 def _who(bar: SliceBar) -> str:
     each = bar.slice
     if each.job is None:
-        return terminal.safe(each.state)
-    return terminal.safe(f"{ref_of(each.job, each.array)} {each.user or ''}")
+        return safe(each.state)
+    return safe(f"{ref_of(each.job, each.array)} {each.user or ''}")
 
 
 def _style(each: SliceView, what: PictureOf) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from launcher.cli.output.escapes import EscapeFilter
-from launcher.cli.output.terminal import safe
+from launcher.text.safe_text import EscapeFilter, safe
 
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 LONGEST = 4096

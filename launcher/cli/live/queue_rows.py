@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from launcher.cli.live.snapshot import Snapshot
 from launcher.cli.output.columns import run_time
 from launcher.cli.output.folding import short
-from launcher.cli.output.job_format import gpus, why
 from launcher.cli.output.job_tables import tally
-from launcher.cli.output.times import moment, span
+from launcher.client.snapshot import Snapshot
+from launcher.text.job_format import gpus, why
+from launcher.text.moments import moment, span
 from launcher.wire import ArrayView, JobView
 
 HEADINGS = ("ID", "NAME", "USER", "STATE", "GPUS", "RUNTIME", "TIME", "LEFT", "START", "REASON")

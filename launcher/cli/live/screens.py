@@ -1,6 +1,6 @@
 """The screens of ``launch top`` beside the first one: a job's log, a question, the keys.
 
-No text is markup here: what the daemon or a job says is shown as it is, after ``terminal.safe``.
+No text is markup here: what the daemon or a job says is shown as it is, after ``safe``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from textual.widgets import Log, Static
 
 from launcher import errors
 from launcher.cli.live.log_lines import LogLines
-from launcher.cli.output import terminal
 from launcher.client.aio.client import AsyncClient
+from launcher.text.safe_text import safe
 from launcher.wire import NOTE
 
 TAIL_LINES = 1000
@@ -85,7 +85,7 @@ class LogScreen(Screen[None]):
         self._log.scroll_relative(y=lines, animate=False)
 
     def _say(self, text: str) -> None:
-        self._state.update(terminal.safe(f"log of job {self._ref}: {text} (escape: back)"))
+        self._state.update(safe(f"log of job {self._ref}: {text} (escape: back)"))
 
     async def _read(self) -> None:
         try:
@@ -120,7 +120,7 @@ class TextScreen(ModalScreen[bool]):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self._text = terminal.safe(text, newlines=True)
+        self._text = safe(text, newlines=True)
 
     def compose(self) -> ComposeResult:
         """Show the text in a box."""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from launcher.cli.output import render, terminal
 from launcher.cli.output.folding import Fold, fold
-from launcher.cli.output.job_format import gpus, matrix, why
 from launcher.cli.output.job_tables import ENDED_WELL, tally
-from launcher.cli.output.times import duration
+from launcher.text.job_format import gpus, matrix, why
+from launcher.text.moments import duration
 from launcher.wire import JobView
 
 HEADINGS = ("ELEMENT", "STATE", "ATTEMPT", "EXIT", "REASON")

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from launcher.cli.output import render
-from launcher.cli.output.job_format import gpus, matrix, why
-from launcher.cli.output.times import duration, moment, second, since
+from launcher.text.job_format import gpus, matrix, why
+from launcher.text.moments import duration, moment, second, since
 from launcher.wire import JobView
 
 

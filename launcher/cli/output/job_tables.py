@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from launcher.cli.output import render
 from launcher.cli.output.columns import HEADINGS, row
-from launcher.cli.output.job_format import why
+from launcher.text.job_format import why
 from launcher.wire import ArrayView, JobView
 
 LIVE = ("PENDING", "STARTING", "RUNNING")

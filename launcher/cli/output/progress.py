@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from launcher.cli.output import terminal
+from launcher.text.safe_text import safe
 
 
 class PullProgress:
@@ -43,8 +44,8 @@ class PullProgress:
         self._announced = True
 
     def _layer(self, layer: dict[str, Any]) -> None:
-        name = terminal.safe(str(layer.get("id", "")))[:20]
-        status = terminal.safe(str(layer.get("status", "")))[:30]
+        name = safe(str(layer.get("id", "")))[:20]
+        status = safe(str(layer.get("status", "")))[:30]
         total, current = layer.get("total") or None, layer.get("current") or 0
         if name not in self._tasks:
             self._tasks[name] = self._live.add_task(name, total=total, status=status)

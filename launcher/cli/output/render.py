@@ -11,6 +11,7 @@ from typing import Any
 
 from launcher import wire
 from launcher.cli.output import terminal
+from launcher.text.safe_text import safe
 
 GAP = "  "
 NARROWEST = 8
@@ -38,7 +39,7 @@ def plain(value: Any) -> Any:
 
 def print_names(names: Sequence[object]) -> None:
     """Print one name a line."""
-    sys.stdout.write("".join(f"{terminal.safe(str(name))}\n" for name in names))
+    sys.stdout.write("".join(f"{safe(str(name))}\n" for name in names))
 
 
 def print_table(
@@ -128,7 +129,7 @@ def _letter_columns(letter: str) -> int:
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None or value == "" else terminal.safe(str(value))
+    return "-" if value is None or value == "" else safe(str(value))
 
 
 def pad(text: str, width: int) -> str:

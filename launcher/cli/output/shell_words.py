@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from launcher.cli.output.terminal import UNSEEN
+from launcher.text.safe_text import UNSEEN
 
 _UNSAFE = re.compile(f"[\x00-\x1f\x7f-\x9f{UNSEEN}\ud800-\udfff]")
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "'": "\\'", "\\": "\\\\"}

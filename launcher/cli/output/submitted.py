@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from launcher.cli.output import render
 from launcher.cli.output.folding import Fold, fold
-from launcher.cli.output.job_format import gpus, why
 from launcher.cli.output.job_tables import print_jobs
 from launcher.interpolation import template
 from launcher.spec.job_spec import JobSpec
+from launcher.text.job_format import gpus, why
 from launcher.wire import JobView
 
 

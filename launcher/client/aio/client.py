@@ -73,6 +73,17 @@ class AsyncClient:
         """End the ssh connection, if there is one; the next request makes a new one."""
         await asyncio.to_thread(self._plain.close)
 
+    def as_session(self, session: str) -> AsyncClient:
+        """Return a client that asks for the user of a session of the pages.
+
+        It shares this one's limits of requests and streams.
+        """
+        result = copy.copy(self)
+        result._plain = self._plain.as_session(session)
+        result._transport = self._transport.over(result._plain._transport)
+        result._watcher = Watcher(result)
+        return result
+
     def _over(self, replies: ReplayedTransport) -> Client:
         """Return the synchronous twin, with these replies as its transport."""
         result = copy.copy(self._plain)
@@ -96,6 +107,10 @@ class AsyncClient:
     cancel_all = awaited(Client.cancel_all)
     signal = awaited(Client.signal)
     metrics = awaited(Client.metrics)
+    web_token = awaited(Client.web_token)
+    web_session = awaited(Client.web_session)
+    web_caller = awaited(Client.web_caller)
+    web_logout = awaited(Client.web_logout)
     slices = awaited(Client.slices)
     changed = awaited(Client.changed)
     prune = awaited(Client.prune)

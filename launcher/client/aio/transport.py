@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterable
@@ -41,6 +42,13 @@ class AsyncTransport:
         self._transport = transport
         self._turns: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore, asyncio.Semaphore] | None
         self._turns = None
+
+    def over(self, transport: Transport) -> AsyncTransport:
+        """Return one with other settings that shares the limits of this one."""
+        result = copy.copy(self)
+        self._semaphores()
+        result._turns, result._transport = self._turns, transport
+        return result
 
     async def json(self, method: str, path: str, body: Any = None, *, timeout: float) -> Any:
         """Return the parsed JSON of one exchange; ``timeout`` (seconds) is for each wait."""

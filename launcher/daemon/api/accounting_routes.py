@@ -1,4 +1,4 @@
-"""The routes for accounting: what jobs used in a period, together or one by one."""
+"""The routes for accounting: what jobs used in a period, together or one by one; advice on that."""
 
 from __future__ import annotations
 
@@ -197,6 +197,17 @@ _AS_STORED = (
     "started_at", "ended_at", "time_limit", "memory_peak_bytes", "cpu_seconds",
     "gpu_memory_peak_mib", "gpu_activity_percent", "read_bytes", "written_bytes",
 )  # fmt: skip
+
+
+async def advice(context: Context, caller: Caller, *, user: str | None) -> list[wire.AdviceView]:
+    """Return advice on the caller's ended jobs; for an admin on those of all users, or of one."""
+    own = user in ("me", caller.owner.name) or (user is None and not caller.admin)
+    if not own and not caller.admin:
+        raise NotAllowed(f"only an admin may see advice on the jobs of {user}")
+    uid, name = (caller.uid, None) if own else (None, user)
+    return await context.adviser.on_users(caller.uid, uid=uid, user=name)
+
+
 SINCE = number("since", "From this time on (seconds since 1970); without it the last 7 days.")
 UNTIL = number("until", "Until this time (seconds since 1970); without it until now.")
 GROUP_BY = text("by", "user, group, profile, image, name or day; image and name: your own jobs.")
@@ -218,4 +229,5 @@ ROUTES = (
         access=Access.USER,
         costly=True,
     ),
+    get("/v1/advice", advice, list[wire.AdviceView], OF_USER, access=Access.USER, costly=True),
 )

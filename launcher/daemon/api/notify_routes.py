@@ -116,11 +116,11 @@ async def test(context: Context, caller: Caller) -> wire.NotifyView:
 ROUTES = (
     get(
         "/v1/notifications", pending, wire.NotificationPage, AFTER, SINCE, TIMEOUT,
-        access=Access.DELIVERY,
+        access=Access.WEB,
     ),
     post(
         "/v1/notifications/report", report, wire.NotifyReport, wire.NotifyReceipt,
-        access=Access.DELIVERY,
+        access=Access.WEB,
     ),
     get("/v1/notify", show, wire.NotifyView, access=Access.USER),
     post("/v1/notify", set_targets, wire.NotifyRequest, wire.NotifyView, access=Access.USER),

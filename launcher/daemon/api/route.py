@@ -29,8 +29,8 @@ class Access(Enum):
     #: The owner of the named job, and admins.
     OWNER = "owner"
     ADMIN = "admin"
-    #: `launch web`, which sends notifications: the observer, and the daemon's own user.
-    DELIVERY = "delivery"
+    #: The user of `launch web`, and the daemon's own.
+    WEB = "web"
 
 
 @dataclass(frozen=True, slots=True)

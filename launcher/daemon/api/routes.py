@@ -14,7 +14,6 @@ from launcher.core.model.job import Job
 from launcher.daemon import doctor
 from launcher.daemon.api import (
     accounting_routes,
-    advice_routes,
     disk_routes,
     docker_routes,
     event_routes,
@@ -24,6 +23,7 @@ from launcher.daemon.api import (
     metrics_routes,
     notify_routes,
     terminal_routes,
+    web_routes,
 )
 from launcher.daemon.api.handlers import (
     control,
@@ -160,7 +160,6 @@ RESERVATION, RESERVATIONS = wire.ReservationView, list[wire.ReservationView]
 
 ROUTES: tuple[Route, ...] = (
     *accounting_routes.ROUTES,
-    *advice_routes.ROUTES,
     *disk_routes.ROUTES,
     *docker_routes.ROUTES,
     *event_routes.ROUTES,
@@ -170,6 +169,7 @@ ROUTES: tuple[Route, ...] = (
     *metrics_routes.ROUTES,
     *notify_routes.ROUTES,
     *terminal_routes.ROUTES,
+    *web_routes.ROUTES,
     get("/v1/status", jobs.status, wire.Status),
     get("/v1/doctor", doctor.checks, CHECKS, costly=True),
     post("/v1/doctor/fix", doctor.fix, None, CHECKS, access=ADMIN),

@@ -21,10 +21,11 @@ from launcher.daemon.api.http.replies import LARGE_BYTES, PAGE, cut, listed, pag
 from launcher.daemon.api.query_params import must_be_known
 from launcher.daemon.api.route import NOTICE, Access, Route
 from launcher.daemon.api.routes import ROUTES
+from launcher.daemon.api.web_routes import WITH_SESSION
 from launcher.daemon.loop.audit_log import READS, Audit, AuditEntry
 from launcher.daemon.requests import convert
 from launcher.daemon.users.accounts import Accounts
-from launcher.daemon.users.identity import Caller, in_role
+from launcher.daemon.users.identity import Caller
 from launcher.errors import (
     ConfigError,
     InternalError,
@@ -89,7 +90,7 @@ def bare_application(
             caller = await _identified(request, accounts)
             if caller.reads_only:
                 connections.limiter.observed_by(caller.uid)
-            caller = request[CALLER] = in_role(caller, request.headers.get(wire.ROLE_HEADER))
+            caller = request[CALLER] = await accounts.in_role(caller, request.headers)
             entry = entry_of(request, caller)
             with audit.serving(entry) if audit else contextlib.nullcontext():
                 connections.limiter.request(caller)
@@ -250,15 +251,18 @@ def too_large(most: int) -> LauncherError:
 async def _check_access(
     context: Context, route: Route, caller: Caller, request: web.Request
 ) -> None:
-    is_delivery = route.access is Access.DELIVERY
-    if caller.reads_only and not route.observable and not is_delivery:
+    if caller.web_session is not None and f"{route.method} {route.path}" not in WITH_SESSION:
+        raise NotAllowed("a page may not request this", fix="Use the command `launch`.")
+    if route.access is Access.WEB:
+        if not caller.is_web_service:
+            raise NotAllowed(
+                f"{caller.owner.name} is not the user of `launch web`",
+                fix="[users] observer of launcher.toml names that user.",
+            )
+        return
+    if caller.reads_only and not route.observable:
         raise NotAllowed(
             f"{caller.owner.name} is an observer: it may read what every user sees, nothing else",
-            fix="[users] observer of launcher.toml names the user of `launch web`.",
-        )
-    if is_delivery and not caller.delivers:
-        raise NotAllowed(
-            f"{caller.owner.name} does not send notifications: `launch web` does",
             fix="[users] observer of launcher.toml names the user of `launch web`.",
         )
     if route.access is Access.ADMIN and not caller.admin:

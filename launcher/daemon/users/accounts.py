@@ -16,10 +16,19 @@ from typing import ParamSpec, TypeVar
 
 from aiohttp import web
 
+from launcher import wire
 from launcher.core.model.job import Owner
 from launcher.core.policy.policy import Person
 from launcher.daemon.users.fair_pool import FairPool
-from launcher.daemon.users.identity import Caller, Roles, groups_of, sender_of
+from launcher.daemon.users.identity import (
+    Caller,
+    Roles,
+    groups_of,
+    in_role,
+    in_session,
+    sender_of,
+)
+from launcher.daemon.users.web_sessions import WebSessions
 from launcher.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -41,6 +50,7 @@ class Accounts:
 
     def __init__(self, roles: Roles, now: Callable[[], float] = time.monotonic) -> None:
         self.roles, self._now = roles, now
+        self.web_sessions = WebSessions(now)
         self._pool = FairPool("accounts", threads=64, share=2)
         self._cached: OrderedDict[int, tuple[float, Caller]] = OrderedDict()
         self._looking: dict[int, asyncio.Task[Caller]] = {}
@@ -48,6 +58,17 @@ class Accounts:
     async def sender(self, request: web.Request) -> Caller:
         """Return the sender of a request: ``caller`` of the uid that the kernel reported."""
         return await self.caller(sender_of(request))
+
+    async def in_role(self, sender: Caller, headers: Mapping[str, str]) -> Caller:
+        """Return the sender in the role that its request names, or the user for whom a page asks.
+
+        Raises ``NotAllowed`` for a session that is over, or of a sender that serves no pages.
+        """
+        session = headers.get(wire.SESSION_HEADER)
+        if session is None:
+            return in_role(sender, headers.get(wire.ROLE_HEADER))
+        user = await self.caller(self.web_sessions.uid_of(session))
+        return in_session(sender, user, session)
 
     async def caller(self, uid: int) -> Caller:
         """Return a user with the current role and groups.

@@ -6,7 +6,7 @@ import grp
 import os
 import pwd
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 
@@ -33,9 +33,11 @@ class Caller:
     """The names of the user's groups."""
     reads_only: bool = False
     """Whether the caller may only read what every user sees: an observer."""
-    delivers: bool = False
-    """Whether the caller may get the notifications of all users, to send them: an observer by
-    configuration, or the daemon's own user; never one who only requests that role."""
+    web_session: str | None = field(default=None, repr=False)
+    """The session of a user who logged in to a page: ``launch web`` asks for them."""
+    is_web_service: bool = False
+    """Whether the caller may exchange tokens of others and get what is to be sent for them: the
+    observer by configuration, or the daemon's own user; never one who only requests that role."""
 
     @property
     def uid(self) -> int:
@@ -44,7 +46,12 @@ class Caller:
 
     @property
     def role(self) -> str:
-        """The name of the caller's role: observer, admin, trusted or user."""
+        """The name of the caller's role: observer, admin, trusted or user; "via web" on a page."""
+        return self.base_role if self.web_session is None else f"{self.base_role} via web"
+
+    @property
+    def base_role(self) -> str:
+        """The role without the way by which the caller came."""
         if self.reads_only:
             return "observer"
         return "admin" if self.admin else "trusted" if self.trusted else "user"
@@ -61,14 +68,27 @@ class Caller:
 def in_role(caller: Caller, role: str | None) -> Caller:
     """Return the caller in the role that it requests, which may only have fewer rights.
 
-    The rights of a user who logged in to a page belong here as well, once the daemon issues tokens
-    for that. Raises ``UserError`` for an unknown role.
+    Raises ``UserError`` for an unknown role.
     """
     if role is None:
         return caller
     if role != wire.OBSERVER:
         raise UserError(f"{wire.ROLE_HEADER}: the role {role[:40]!r} is not known")
     return caller.as_observer()
+
+
+def in_session(sender: Caller, user: Caller, session: str) -> Caller:
+    """Return the user for whom a page asks, with the user's present rights.
+
+    Raises ``NotAllowed`` unless the sender serves pages: another user cannot use a session that was
+    found somewhere, such as in a browser's memory, at the daemon's socket.
+    """
+    if not sender.is_web_service:
+        raise NotAllowed(
+            f"{sender.owner.name} does not serve pages",
+            fix="[users] observer of launcher.toml names the user of `launch web`.",
+        )
+    return replace(user, web_session=session, is_web_service=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +121,10 @@ class Roles:
 
     def _with_role(self, owner: Owner, gids: frozenset[int]) -> Caller:
         admin = owner.uid in self.admin_uids or _gid(self.admin_group) in gids
-        observes = owner.name == self.observer
-        trusted, names = _gid(self.trusted_group) in gids, _names_of(gids)
-        delivers = observes or owner.uid in self.admin_uids
-        caller = Caller(owner, admin, trusted, names, delivers=delivers)
-        return caller.as_observer() if observes else caller
+        caller = Caller(owner, admin, _gid(self.trusted_group) in gids, _names_of(gids))
+        if owner.name == self.observer:
+            return replace(caller.as_observer(), is_web_service=True)
+        return replace(caller, is_web_service=owner.uid in self.admin_uids)
 
     def policy_input(self, spec: JobSpec, owner: Owner, policy: Policy, memory: int) -> PolicyInput:
         """Return the policy's input with the owner's current groups and role; memory in bytes."""

@@ -17,8 +17,8 @@ import launcher
 from launcher.cli.app import GROUPS
 from launcher.cli.app import launch as frame
 from launcher.cli.output import render, terminal
-from launcher.cli.output.times import duration, span
 from launcher.jobfile.values.units import parse_duration
+from launcher.text.moments import duration, span
 from tests.unit.cli.launch_command import Launch
 from tests.unit.client.stub_daemon import Json, Stream, StubDaemon, event, head, job_view, out
 

@@ -20,11 +20,11 @@ from launcher import errors, wire
 from launcher.cli.app import GROUPS
 from launcher.cli.completion.values import KINDS, values
 from launcher.cli.live.app import TopApp
-from launcher.cli.live.snapshot import read
-from launcher.cli.output.terminal import UNSEEN
 from launcher.client import Client
 from launcher.client.aio.client import AsyncClient
+from launcher.client.snapshot import read
 from launcher.daemon.api.routes import ROUTES
+from launcher.text.safe_text import UNSEEN
 from launcher.wire import END, EVENT, NOTE, STDOUT, Frame
 from tests.unit.cli.launch_command import Launch
 from tests.unit.cli.live.test_top_keys import shown
@@ -84,11 +84,12 @@ VERBS: dict[str, list[list[str]]] = {
     "events": [["--since", "1d"]],
     "prune": [["--dry-run"], ["--logs"]],
     "backup": [["BACKUP"]],
+    "dashboard": [[]],
     "login": [["-u", "me", "--password-stdin", "nvcr.io"]],
     "doctor": [[], ["--fix"], ["-o", "name"]],
 }  # fmt: skip
 CASES = [(verb, words) for verb, lines in VERBS.items() for words in lines]
-NO_JSON = {"run", "host", "logs", "export", "login", "backup"}
+NO_JSON = {"dashboard", "run", "host", "logs", "export", "login", "backup"}
 
 
 def hostile(kind: Any, pending: bool = False) -> Any:

@@ -120,7 +120,10 @@ def test_pages_need_a_login_where_guests_may_not_read_them_and_metrics_do_not(
     daemon: StubDaemon,
 ) -> None:
     async def body(web: Service) -> None:
-        assert (await web.get("/")).status == 403
+        for page in ("/", "/usage", "/jobs/1", "/live/overview"):
+            answer = await web.get(page)
+            assert (answer.status, answer.headers["location"]) == (303, "/login")
+        assert (await web.get("/login")).status == 200
         assert (await web.get("/healthz")).status == 200
         assert (await web.get("/metrics")).status == 200
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from launcher.cli.output import render, terminal
-from launcher.cli.output.times import span
+from launcher.text.moments import span
 from launcher.wire import Forecast
 
 HEADINGS = ("LAYOUT", "MAKESPAN", "MEAN-WAIT", "WORST-WAIT", "USE", "JOBS", "NEVER")

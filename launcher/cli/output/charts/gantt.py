@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from launcher.cli.output import render, terminal
+from launcher.cli.output import render
 from launcher.cli.output.charts.timeline import BEST, by_lane, short, ticks
+from launcher.text.safe_text import safe
 from launcher.wire import ref_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def lines(forecasts: Sequence[Forecast], width: int, *, utf8: bool) -> list[str]
     total = max((each.makespan for each in forecasts), default=0.0)
     result: list[str] = []
     for forecast in forecasts:
-        result += [terminal.safe(forecast.layout) + (BEST if forecast.best else "")]
+        result += [safe(forecast.layout) + (BEST if forecast.best else "")]
         rows = rows_of(forecast)
         shown = chart(rows, total, width, utf8=utf8) if forecast.runs else ["nothing runs"]
         result += [*(f"  {line}" for line in shown), ""]
@@ -79,7 +80,7 @@ def chart(
     rows: Sequence[Row], total: float, width: int, *, utf8: bool, now: str = "0", sign: str = ""
 ) -> list[str]:
     """Return a time axis that begins at ``now``, and a line for each row."""
-    labels = [terminal.safe(row.label) for row in rows]
+    labels = [safe(row.label) for row in rows]
     wide = min(max((len(label) for label in labels), default=0), max(width // 2, 1))
     cells = max(FEWEST_CELLS, width - wide - 3)
     scale = cells / total if total > 0 else 1.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from launcher.cli.output import render
 from launcher.cli.output.charts.usage_tables import harmless
-from launcher.cli.output.times import span
+from launcher.text.moments import span
 
 if TYPE_CHECKING:
     from launcher.wire import JobUsage

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from launcher.cli.output import render, terminal
 from launcher.cli.output.charts import gantt
-from launcher.cli.output.times import moment, second
+from launcher.text.moments import moment, second
 from launcher.wire import ReservationView
 
 HEADINGS = ("NAME", "FOR", "SLICES", "BEGIN", "END", "STATE", "BY")

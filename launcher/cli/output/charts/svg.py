@@ -9,8 +9,8 @@ import colorsys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from launcher.cli.output import terminal
 from launcher.cli.output.charts.timeline import BEST, by_lane, packed, short, ticks
+from launcher.text.safe_text import safe
 from launcher.wire import ref_of
 
 if TYPE_CHECKING:
@@ -148,4 +148,4 @@ def _words(x: float, y: float, text: str, kind: str = "") -> str:
 
 def escaped(text: str) -> str:
     """Return a text as XML has it; what XML cannot have is written out."""
-    return terminal.safe(text).translate(_ESCAPES)
+    return safe(text).translate(_ESCAPES)

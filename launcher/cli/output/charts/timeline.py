@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from launcher.cli.output.times import duration
+from launcher.text.moments import duration
 
 if TYPE_CHECKING:
     from launcher.wire import Forecast, LaneView, Run

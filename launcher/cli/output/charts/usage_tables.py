@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from launcher.cli.output import render, terminal
-from launcher.cli.output.times import span
+from launcher.text.moments import span
+from launcher.text.safe_text import safe
 
 if TYPE_CHECKING:
     from launcher.wire import UsageReport, UsageView
@@ -49,7 +50,7 @@ def must_be_redirected() -> None:
 
 def _table(report: UsageReport) -> None:
     rows = [_row(view) for view in report.groups]
-    headings = (terminal.safe(report.by).upper(), *HEADINGS)
+    headings = (safe(report.by).upper(), *HEADINGS)
     render.print_table(headings, [*rows, _row(report.total, "all")], ("ENDS",))
     if report.idle_share is not None:
         capacity = f"{report.capacity_gib_hours:,.1f} slice-GiB-hours"
@@ -78,7 +79,7 @@ def _waits(view: UsageView) -> tuple[int | None, ...]:
 def _csv(report: UsageReport) -> None:
     """Print one line a group; a cell that a spreadsheet would take for a formula gets a quote."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow((terminal.safe(report.by), *COLUMNS))
+    writer.writerow((safe(report.by), *COLUMNS))
     for view in report.groups:
         share = "" if view.share is None else f"{view.share:.6f}"
         ends = harmless(";".join(f"{cause}={count}" for cause, count in view.ends.items()))
@@ -90,7 +91,7 @@ def _csv(report: UsageReport) -> None:
 
 def harmless(cell: str) -> str:
     """Return a cell that is neither a formula nor steers a terminal (OWASP, "CSV injection")."""
-    cell = terminal.safe(cell)
+    cell = safe(cell)
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 

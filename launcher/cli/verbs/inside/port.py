@@ -11,6 +11,7 @@ import click
 from launcher.cli.input import params
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.output import render, terminal
+from launcher.text.safe_text import safe
 
 
 @click.command("port", short_help="Say how to reach the ports of a running job.")
@@ -35,7 +36,7 @@ def command(ref: str, output: str) -> None:
         if port.trouble is not None:
             terminal.complain(f"port {port.port}: {port.trouble}")
         if port.socket:
-            click.echo(terminal.safe(f"ssh -NL {port.port}:{port.socket} {_here()}"))
+            click.echo(safe(f"ssh -NL {port.port}:{port.socket} {_here()}"))
         if port.loopback is not None:
             click.echo(f"http://127.0.0.1:{port.loopback} (for every user of this machine)")
 

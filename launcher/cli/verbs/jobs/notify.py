@@ -11,6 +11,7 @@ from launcher.cli.input import params
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.output import render, terminal
 from launcher.spec.notify import notify_text
+from launcher.text.safe_text import safe
 
 if TYPE_CHECKING:
     from launcher.spec.notify import NotifyTarget
@@ -63,9 +64,9 @@ def test() -> None:
     """Send a notification to your targets; `launch notify` then says whether that failed."""
     view = connect().notify_test()
     for target in view.targets:
-        terminal.say(f"a test goes to {terminal.safe(target.label)}")
+        terminal.say(f"a test goes to {safe(target.label)}")
     if view.problem is not None:
-        terminal.say(terminal.safe(view.problem))
+        terminal.say(safe(view.problem))
 
 
 def _print(view: NotifyView, output: str) -> None:
@@ -75,9 +76,9 @@ def _print(view: NotifyView, output: str) -> None:
     if output == "name":
         render.print_names([target.label for target in view.targets])
         return
-    sys.stdout.write(f"{terminal.safe(notify_text(view.targets) or '')}\n")
+    sys.stdout.write(f"{safe(notify_text(view.targets) or '')}\n")
     if view.problem is not None:
-        sys.stdout.write(f"{terminal.safe(view.problem)}\n")
+        sys.stdout.write(f"{safe(view.problem)}\n")
     if view.failures:
         sys.stdout.write("\n")
         rows = [(each.at, each.job, each.target, each.detail) for each in view.failures]

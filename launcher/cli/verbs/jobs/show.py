@@ -11,12 +11,13 @@ from launcher.cli.input import params
 from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.output import render, terminal
 from launcher.cli.output.array_details import is_array, show_array
-from launcher.cli.output.job_format import advice_text, attempt_use, gpus, matrix, why
 from launcher.cli.output.shell_words import print_docker_run
-from launcher.cli.output.times import duration
 from launcher.spec.job_spec import JobSpec
 from launcher.spec.notify import notify_text
 from launcher.spec.plain_fields import PLAIN_FIELDS
+from launcher.text.job_format import advice_text, attempt_use, gpus, matrix, why
+from launcher.text.moments import duration
+from launcher.text.safe_text import safe
 from launcher.wire import AttemptView, DockerCommand, JobDetail, TerminalView
 
 HISTORY = {
@@ -90,7 +91,7 @@ def _print(detail: JobDetail) -> None:
     render.print_pairs(_job_rows(detail) + _spec_rows(detail))
     for blocker in detail.blockers:
         text = f"{blocker.kind}: needs {blocker.need}, {blocker.have}"
-        sys.stdout.write(f"waits for {terminal.safe(text)}\n")
+        sys.stdout.write(f"waits for {safe(text)}\n")
     if detail.attempts:
         sys.stdout.write("\n")
         rows = [
@@ -106,10 +107,10 @@ def _print(detail: JobDetail) -> None:
             if (used := attempt_use(each, _memory_limit(detail))) is not None
         )
     for advice in detail.advice:
-        sys.stdout.write(f"advice: {terminal.safe(advice_text(advice))}\n")
+        sys.stdout.write(f"advice: {safe(advice_text(advice))}\n")
     for failure in detail.not_sent:
         text = f"notification ({failure.target}) failed: {failure.detail}"
-        sys.stdout.write(f"{terminal.safe(text)}\n")
+        sys.stdout.write(f"{safe(text)}\n")
     if detail.events:
         sys.stdout.write("\n")
         render.print_table(

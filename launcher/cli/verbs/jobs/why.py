@@ -12,10 +12,11 @@ import click
 
 from launcher.cli.input import params
 from launcher.cli.input.common import JOBS, connect, output_option
-from launcher.cli.output import render, terminal
-from launcher.cli.output.job_format import gpus
+from launcher.cli.output import render
 from launcher.cli.output.job_tables import tally
-from launcher.cli.output.times import moment, second, since, span
+from launcher.text.job_format import gpus
+from launcher.text.moments import moment, second, since, span
+from launcher.text.safe_text import safe
 from launcher.wire import BlockerView, JobView, Why, ref_of
 
 GATES = ("GATE", "IS", "REASON", "NEEDS", "THERE IS")
@@ -133,4 +134,4 @@ def _when(text: str | None, now: datetime) -> str | None:
 
 
 def _line(text: str) -> None:
-    sys.stdout.write(terminal.safe(text, newlines=True) + "\n")
+    sys.stdout.write(safe(text, newlines=True) + "\n")

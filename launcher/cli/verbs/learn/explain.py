@@ -10,9 +10,10 @@ import click
 
 from launcher.cli.input import params
 from launcher.cli.input.common import output_option
-from launcher.cli.output import render, terminal
+from launcher.cli.output import render
 from launcher.errors import UserError
 from launcher.jobfile.reading.explained import Explained, explained, stored_schema
+from launcher.text.safe_text import safe
 
 MOST_NEAR = 3
 LONGEST = 64
@@ -64,7 +65,7 @@ def _print(found: Explained) -> None:
     )
     for number, example in enumerate(found.examples, start=1):
         heading = "Example" if number == 1 else "Or"
-        lines = terminal.safe(_yaml(example), newlines=True).splitlines()
+        lines = safe(_yaml(example), newlines=True).splitlines()
         sys.stdout.write(f"\n{heading}:\n" + "".join(f"  {line}\n" for line in lines))
 
 

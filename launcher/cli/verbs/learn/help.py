@@ -19,6 +19,7 @@ TOPICS = {
     "containers": "HOME and places to write, groups, limits; images that need root.",
     "verbs": "Every verb with its options; exit codes.",
     "operating": "Driver, layouts, configuration, retention, backup, clean-up.",
+    "web": "The web page: logging in, what it shows, what protects it.",
     "monitoring": "Prometheus, Grafana, alerts, node_exporter, DCGM.",
     "sharing-and-security": "What a job may be, what is protected and what is not.",
     "troubleshooting": "What fails, what the daemon does, what you do.",

@@ -6,7 +6,7 @@ import click
 
 from launcher.cli.input import params
 from launcher.cli.input.common import connect
-from launcher.cli.output import terminal
+from launcher.text.safe_text import safe
 
 
 @click.command("clear-cache", short_help="Empty the ~/.cache that your jobs share.")
@@ -17,5 +17,5 @@ def command(user: str | None) -> None:
     Jobs that run keep what is in theirs until they end. `launch usage --disk` shows its size.
     """
     reply = connect().clear_cache(user)
-    user = terminal.safe(reply.user)
+    user = safe(reply.user)
     click.echo(f"emptied ~/.cache of {user}: {reply.bytes / 2**20:.0f} MiB")

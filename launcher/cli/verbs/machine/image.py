@@ -12,7 +12,8 @@ import click
 from launcher.cli.input import params
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.output import render, terminal
-from launcher.cli.output.times import second
+from launcher.text.moments import second
+from launcher.text.safe_text import safe
 
 if TYPE_CHECKING:
     from launcher.wire import LocalImageView
@@ -84,7 +85,7 @@ def load(file: str, name: str | None, output: str) -> None:
     if output == "json":
         render.print_json(image)
     else:
-        click.echo(terminal.safe(image.name))
+        click.echo(safe(image.name))
 
 
 def _name_of(file: str) -> str:
@@ -130,7 +131,7 @@ def rm(images: tuple[str, ...]) -> None:
     """
     client = connect()
     for image in images:
-        sys.stdout.write(f"{terminal.safe(client.image.remove(image).name)}\n")
+        sys.stdout.write(f"{safe(client.image.remove(image).name)}\n")
 
 
 @command.command("publish", short_help="Make images everybody's (admins).")

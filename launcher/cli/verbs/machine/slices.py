@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import click
 
 from launcher.cli.input.common import connect, output_option, watch_option
-from launcher.cli.output import render, terminal
+from launcher.cli.output import render
 from launcher.client import Client
+from launcher.text.safe_text import safe
 from launcher.wire import SliceView, ref_of
 
 HEADINGS = ("GPU", "PROFILE", "MEMORY", "STATE", "JOB", "USER", "UUID", "WHY")
@@ -63,7 +64,7 @@ def _explain(unusable: Sequence[SliceView], *, known: bool) -> None:
         user = f", job {_job(each)}" if each.job is not None else ""
         lines = [f"{each.uuid} ({where}{user}): {each.state}{since}", f"  {each.why}"]
         lines += [f"  {each.fix}"] if each.fix else []
-        click.echo("\n".join(terminal.safe(line) for line in lines))
+        click.echo("\n".join(safe(line) for line in lines))
 
 
 def print_slices(slice_views: Sequence[SliceView], output: str) -> None:

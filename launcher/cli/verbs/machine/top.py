@@ -35,8 +35,8 @@ def command(once: bool) -> int:
             "This is not a terminal that can redraw: `launch top --once` prints one frame.",
             click.get_current_context(),
         )
-    from launcher.cli.live.snapshot import read
     from launcher.cli.output.charts.gantt import speaks_utf8
+    from launcher.client.snapshot import read
 
     client = connect(quiet=not once)
     ascii_only = not speaks_utf8(sys.stdout.encoding)
@@ -50,8 +50,8 @@ def command(once: bool) -> int:
 
 def _print(client: Client, *, ascii_only: bool) -> None:
     from launcher.cli.live.frame import Look, draw
-    from launcher.cli.live.snapshot import has_starts, read, read_starts
     from launcher.cli.live.spans import plain
+    from launcher.client.snapshot import has_starts, read, read_starts
 
     snapshot, starts = read(client), dict[int, float]()
     if has_starts(snapshot):

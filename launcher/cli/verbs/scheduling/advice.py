@@ -7,7 +7,7 @@ import click
 from launcher.cli.input import params
 from launcher.cli.input.common import connect
 from launcher.cli.output import render, terminal
-from launcher.cli.output.job_format import advice_text
+from launcher.text.job_format import advice_text
 
 
 @click.command("advice", short_help="Say which jobs request more than they use.")

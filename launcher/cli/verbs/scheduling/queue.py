@@ -9,8 +9,8 @@ import click
 
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.output import render, terminal
-from launcher.cli.output.job_format import gpus
-from launcher.cli.output.times import duration, since
+from launcher.text.job_format import gpus
+from launcher.text.moments import duration, since
 from launcher.wire import QueueEntry, ref_of
 
 HEADINGS = ("POS", "ID", "NAME", "USER", "PRIORITY", "USE", "SHARE", "GPUS", "LIMIT", "WAITS",

@@ -10,7 +10,7 @@ from launcher.cli.input import params
 from launcher.cli.input.common import connect
 from launcher.cli.input.params import DURATION
 from launcher.cli.output import render
-from launcher.cli.output.times import second
+from launcher.text.moments import second
 from launcher.wire import AuditView
 
 HEADINGS = ("AT", "USER", "ROLE", "REQUEST", "JOBS", "OUTCOME", "TIMES", "DETAIL")

@@ -7,7 +7,7 @@ import click
 from launcher.cli.input import params
 from launcher.cli.input.common import connect
 from launcher.cli.output import render
-from launcher.cli.output.times import span
+from launcher.text.moments import span
 
 
 @click.command("prune", short_help="Delete jobs that ended long ago, or their logs.")

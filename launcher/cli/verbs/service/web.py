@@ -1,4 +1,4 @@
-"""``launch web``: metrics on the network, as one foreground process without rights."""
+"""``launch web``: pages and metrics on the network, as one process without rights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from launcher.cli.input import params
 
 
-@click.command("web", short_help="Serve metrics over HTTP.")
+@click.command("web", short_help="Serve the web page and metrics over HTTP.")
 @click.option(
     "--listen",
     type=params.TEXT,
@@ -16,11 +16,12 @@ from launcher.cli.input import params
 )
 @click.option("--config", metavar="FILE", help="The configuration.  [env var: LAUNCHER_CONFIG]")
 def command(listen: str | None, config: str | None) -> int:
-    """Serve /metrics for Prometheus over HTTP, until it is stopped.
+    """Serve the web page and /metrics for Prometheus over HTTP, until it is stopped.
 
     A process beside the daemon, which it asks over its socket with the rights of an observer: it
-    reads what every user sees. Run it as a user of its own, never as root. `launch help monitoring`
-    says how Prometheus and Grafana use it.
+    reads what every user sees. A user who logs in by `launch dashboard` has their own rights on the
+    page. Run it as a user of its own, never as root. `launch help web` is about the page, `launch
+    help monitoring` says how Prometheus and Grafana use it.
     """
     from launcher.web.main import serve
 

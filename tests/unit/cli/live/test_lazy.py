@@ -8,7 +8,7 @@ import sys
 import pytest
 
 MODULES = ["verbs.machine.top", "verbs.machine.slices", "verbs.jobs.ps", "live.frame",
-           "live.snapshot", "live.watching"]  # fmt: skip
+           "live.watching"]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -15,9 +15,9 @@ from textual.widgets import Log, Static
 from launcher.cli.live import feed
 from launcher.cli.live.app import TopApp
 from launcher.cli.live.screens import LogScreen, TextScreen
-from launcher.cli.live.snapshot import Snapshot, read
 from launcher.client import Client
 from launcher.client.aio.client import AsyncClient
+from launcher.client.snapshot import Snapshot, read
 from launcher.errors import LauncherError
 from tests.unit.cli.live.views import LiveMachine, leased, machine, quarter, running
 from tests.unit.client.stub_daemon import Json, Stream, StubDaemon, end, ended, job_view, out

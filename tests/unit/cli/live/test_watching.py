@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from launcher.cli.live import watching
-from launcher.cli.live.snapshot import Snapshot
+from launcher.client.snapshot import Snapshot
 from tests.unit.cli.launch_command import Launch, Result
 from tests.unit.cli.live.views import LiveMachine, machine, quarter, running
 from tests.unit.client.stub_daemon import Asked, Json, Reply, StubDaemon, slice_view

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from launcher.cli.live.frame import Look, draw
-from launcher.cli.live.snapshot import Snapshot
 from launcher.cli.live.spans import plain
 from launcher.cli.output.render import columns
+from launcher.client.snapshot import Snapshot
 from launcher.wire import ArrayView, GpuView, JobView, QueueHead, SliceView
 from tests.unit.client.stub_daemon import Asked, Json, Reply, StubDaemon, job_view, slice_view
 

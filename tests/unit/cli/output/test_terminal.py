@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.cli.output import render
-from launcher.cli.output.escapes import EscapeFilter
-from launcher.cli.output.terminal import UNSEEN
+from launcher.text.safe_text import UNSEEN, EscapeFilter
 from launcher.wire import Frame
 from tests.unit.cli.launch_command import Launch
 from tests.unit.client.stub_daemon import (

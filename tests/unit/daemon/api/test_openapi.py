@@ -101,9 +101,11 @@ def test_what_changes_a_job_is_for_its_owner_and_what_ends_the_daemon_for_admins
     on_jobs = [a for (m, path), a in access.items() if "/jobs/{ref}" in path and m != "GET"]
     machine = [a for (m, path), a in access.items() if m == "POST" and "/jobs" not in path]
     asks_only = ("/v1/layout/plan", "/v1/whatif", "/v1/login", "/v1/prune")
-    ones_own = ("/v1/cache/clear", "/v1/images/load", "/v1/images/remove")
+    ones_own = ("/v1/cache/clear", "/v1/images/load", "/v1/images/remove", "/v1/web/token")
     ones_own += ("/v1/notify", "/v1/notify/test")
-    for path in (*asks_only, *ones_own):
+    assert access[("POST", "/v1/web/session")] is Access.WEB
+    logins = ("/v1/web/session", "/v1/web/logout")
+    for path in (*asks_only, *ones_own, *logins):
         machine.remove(access[("POST", path)])
     machine.remove(access[("POST", "/v1/notifications/report")])
     assert set(machine) == {Access.ADMIN}

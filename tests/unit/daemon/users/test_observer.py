@@ -36,17 +36,19 @@ def test_an_observer_may_use_these_routes_and_no_other() -> None:
 
 
 def test_notifications_are_for_the_web_service_and_not_for_who_requests_its_role() -> None:
-    delivery = {route.path for route in ROUTES if route.access is Access.DELIVERY}
-    assert delivery == {"/v1/notifications", "/v1/notifications/report"}
+    delivery = {route.path for route in ROUTES if route.access is Access.WEB}
+    assert delivery == {"/v1/notifications", "/v1/notifications/report", "/v1/web/session"}
     roles = Roles(frozenset({0}), observer="games")
-    assert roles.caller(GAMES).delivers
+    assert roles.caller(GAMES).is_web_service
     own = roles.caller(Owner(0, 0, "root"))
-    assert own.delivers
-    assert in_role(own, wire.OBSERVER).delivers, "a user's own daemon"
+    assert own.is_web_service
+    assert in_role(own, wire.OBSERVER).is_web_service, "a user's own daemon"
     other = roles.caller(Owner(9, 9, "news"))
-    assert not other.delivers
-    assert not in_role(other, wire.OBSERVER).delivers
-    assert not Roles(frozenset({0}), "games").caller(GAMES).delivers, "admins of a group do not"
+    assert not other.is_web_service
+    assert not in_role(other, wire.OBSERVER).is_web_service
+    assert not Roles(frozenset({0}), "games").caller(GAMES).is_web_service, (
+        "admins of a group do not"
+    )
 
 
 def test_the_named_user_is_an_observer_whatever_else_it_may_be() -> None:

@@ -11,6 +11,7 @@ from launcher.cli.input.layout_change import request
 from launcher.cli.input.layout_specs import Asked, asked, asking_options
 from launcher.cli.output import render, terminal
 from launcher.cli.output.layout_plans import EXIT_DIFFERENT, differences, is_empty
+from launcher.text.safe_text import safe
 
 
 @click.command("assert", short_help="Check that exactly the layout that is asked for stands.")
@@ -44,7 +45,7 @@ def command(
         if output == "name":
             render.print_names(lines)
         else:
-            sys.stdout.writelines(f"{terminal.safe(line)}\n" for line in lines)
+            sys.stdout.writelines(f"{safe(line)}\n" for line in lines)
             sys.stdout.flush()
             terminal.say("the layout stands" if is_empty(plan) else "the layout does not match")
     return 0 if is_empty(plan) else EXIT_DIFFERENT

@@ -8,7 +8,8 @@ from collections import Counter
 import click
 
 from launcher.cli.input.common import connect, output_option
-from launcher.cli.output import render, terminal
+from launcher.cli.output import render
+from launcher.text.safe_text import safe
 from launcher.wire import GpuView, InstanceView, ref_of
 
 HEADINGS = ("GI", "PROFILE", "ID", "AT", "SIZE", "CI", "MEMORY", "STATE", "JOB", "USER", "UUID",
@@ -41,14 +42,14 @@ def _print(gpu: GpuView) -> None:
     kind = f"{gpu.name}, {gpu.memory_mib} MiB" + (
         f", {gpu.architecture}" if gpu.architecture else ""
     )
-    sys.stdout.write(terminal.safe(f"GPU {gpu.index}  {kind}  {gpu.uuid}  {mode(gpu)}") + "\n")
+    sys.stdout.write(safe(f"GPU {gpu.index}  {kind}  {gpu.uuid}  {mode(gpu)}") + "\n")
     if not gpu.instances_known:
         sys.stdout.write("  NVML does not tell what stands here: the daemon must run as root.\n")
         sys.stdout.write("  `launch slices` lists the MIG devices.\n")
         return
     if gpu.units and gpu.mig_current:
         for line in picture(gpu.units, gpu.instances):
-            sys.stdout.write(terminal.safe(line) + "\n")
+            sys.stdout.write(safe(line) + "\n")
     if gpu.instances:
         render.print_table(HEADINGS, [_row(instance) for instance in gpu.instances])
 

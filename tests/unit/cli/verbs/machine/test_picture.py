@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.cli.output.job_format import gpus
 from launcher.cli.verbs.machine.layout.show import picture
+from launcher.text.job_format import gpus
 from launcher.wire import InstanceView
 from tests.support.boards import ALL_MIG_BOARDS, board, profiles
 from tests.unit.client.stub_daemon import job_view

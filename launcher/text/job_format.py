@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from launcher.cli.output.times import duration, span
+from launcher.text.moments import duration, span
 
 if TYPE_CHECKING:
     from launcher.wire import AdviceView, Ahead, ArrayView, AttemptView, JobView, QueueEntry

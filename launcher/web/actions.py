@@ -1,0 +1,120 @@
+"""What users do on pages: log in and out, and change jobs and slices. Every form is checked.
+
+A form is accepted from a page of this service alone: the browser says from where it comes
+(``login.foreign``), and it carries the token of its session. The daemon checks the user's rights,
+and records the request as theirs.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from launcher import wire
+from launcher.errors import LauncherError, NotAllowed, TooMany, UserError
+from launcher.web import login
+from launcher.web.context import VIEWER, WebContext
+from launcher.web.handlers import page
+from launcher.web.headers import redirect
+from launcher.web.pages.viewer import Viewer
+
+JOB_ACTIONS = ("cancel", "hold", "release", "retry")
+DRAINED = "drained on the web page"
+Form = Mapping[str, Any]
+
+
+async def login_page(context: WebContext, request: web.Request) -> web.StreamResponse:
+    """Return the form for the token of ``launch dashboard``."""
+    return _login_page(request[VIEWER], "")
+
+
+def _login_page(viewer: Viewer, text: str, status: int = 200) -> web.Response:
+    return page("login.html", viewer, "Log in", here="/login", text=text, status=status)
+
+
+async def log_in(context: WebContext, request: web.Request) -> web.StreamResponse:
+    """Exchange a token for a session, which the browser gets as a cookie."""
+    form = await _form(request)
+    token = form.get("token", "")
+    if not isinstance(token, str) or not 0 < len(token.strip()) <= wire.MOST_WEB_TOKEN:
+        return _login_page(request[VIEWER], "This is not a token of `launch dashboard`.", 400)
+    try:
+        made = await context.client.web_session(token.strip().lstrip("#"))
+    except (NotAllowed, TooMany, UserError) as refused:
+        status = refused.http_status
+        return _login_page(request[VIEWER], f"{refused.message}. {refused.fix or ''}", status)
+    response = redirect("/")
+    login.set_cookie(request, response, made.session)
+    return response
+
+
+async def log_out(context: WebContext, request: web.Request) -> web.StreamResponse:
+    """End the session."""
+    viewer = request[VIEWER]
+    await _checked(request, viewer)
+    if viewer.session is not None:
+        await context.client_of(viewer).web_logout()
+        context.logins.forget(viewer.session)
+    response = redirect("/")
+    login.clear_cookie(request, response)
+    return response
+
+
+async def change_job(context: WebContext, request: web.Request) -> web.StreamResponse:
+    """Cancel, hold, release or retry a job."""
+    viewer = request[VIEWER]
+    await _checked(request, viewer)
+    ref, action = request.match_info["ref"], request.match_info["action"]
+    client = context.client_of(viewer)
+    if action not in JOB_ACTIONS:
+        raise web.HTTPNotFound
+    if action == "cancel":
+        await client.cancel(ref)
+    elif action == "hold":
+        await client.hold(ref)
+    elif action == "release":
+        await client.release(ref)
+    else:
+        await client.retry([ref])
+    return redirect(f"/jobs/{request.rel_url.raw_parts[2]}")
+
+
+async def drain(context: WebContext, request: web.Request) -> web.StreamResponse:
+    """Let a slice or GPU take no new jobs, or let it take jobs again."""
+    viewer = request[VIEWER]
+    await _checked(request, viewer)
+    action = request.match_info["action"]
+    if action not in ("drain", "undrain"):
+        raise web.HTTPNotFound
+    reason = DRAINED if action == "drain" else None
+    await context.client_of(viewer).layout.drain(request.match_info["ref"], reason)
+    return redirect("/")
+
+
+async def _form(request: web.Request) -> Form:
+    """Return the fields of a form; raises ``UserError`` for another body, or a foreign page."""
+    if login.foreign(request):
+        raise ForeignForm
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise UserError("this address takes the forms of this service only")
+    return await request.post()
+
+
+async def _checked(request: web.Request, viewer: Viewer) -> None:
+    """Check the form of a request; raises ``ForeignForm``, or ``UserError``."""
+    form = await _form(request)
+    token = form.get("form", "")
+    if not isinstance(token, str) or not viewer.form:
+        raise ForeignForm
+    if not hmac.compare_digest(token.encode(), viewer.form.encode()):
+        raise ForeignForm
+
+
+class ForeignForm(LauncherError):
+    """The form is not from a page of this session: load the page again."""
+
+    kind = "foreign-form"
+    http_status = 403

@@ -1,0 +1,203 @@
+"""The pages of `launch web` in a real browser, before a real daemon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from launcher.wire import GpuRequest, JobSpec
+from tests.conftest import MakeDaemon
+from tests.support.browser import DESKTOP, PHONE, Tab, chromium
+from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess
+from tests.support.user import OrdinaryUser
+from tests.support.wait import wait_until
+from tests.support.web import WebProcess
+
+USER = "nobody"
+MOST_BYTES = 300_000
+WAITING = 2000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def user() -> Iterator[OrdinaryUser]:
+    made = OrdinaryUser(USER)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def daemon(make_daemon: MakeDaemon) -> DaemonProcess:
+    return make_daemon(config=f'{CONFIG}[users]\nobserver = "{USER}"\n').start()
+
+
+@pytest.fixture
+def web(daemon: DaemonProcess, user: OrdinaryUser) -> Iterator[WebProcess]:
+    made = WebProcess(daemon, user)
+    yield made
+    made.close()
+
+
+def link(daemon: DaemonProcess, web: WebProcess) -> str:
+    """Return the link of `launch dashboard`, with the port of this web service."""
+    done = daemon.cli("dashboard")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"ssh -N -L 8080:127\.0\.0\.1:8080 \S+", done.stderr)
+    return done.stdout.strip().replace("http://127.0.0.1:8080", web.url)
+
+
+def test_a_job_is_followed_from_its_submit_to_its_end_without_a_reload(
+    daemon: DaemonProcess, web: WebProcess, browser: Browser
+) -> None:
+    tab = Tab(browser)
+    page = tab.page
+    page.goto(web.url)
+    tab.live()
+    page.evaluate("window.loadedOnce = true")
+    expect(page.locator("#running")).to_contain_text("Nothing runs.")
+    job = daemon.submit("sh", "-c", "sleep 3", name="secret")
+    expect(page.locator(f"#running-{job.id}")).to_be_visible()
+    expect(page.locator("#gpu-0")).to_contain_text("leased")
+    assert "secret" not in page.content(), "names are not for guests"
+    daemon.done(job)
+    expect(page.locator("#running")).to_contain_text("Nothing runs.")
+    assert page.evaluate("window.loadedOnce") is True
+    assert tab.complaints == []
+    tab.close()
+
+
+def test_a_user_logs_in_once_sees_output_live_and_cancels_by_the_keyboard_alone(
+    daemon: DaemonProcess, web: WebProcess, browser: Browser
+) -> None:
+    job = daemon.submit("sh", "-c", "echo '<b>hello</b>'; sleep 600", name="train")
+    daemon.until(job, "RUNNING")
+    guest, tab = Tab(browser), Tab(browser)
+    guest.page.goto(f"{web.url}/jobs/{job.id}")
+    assert guest.page.locator("#do-cancel").count() == 0
+    assert guest.page.locator("#log").count() == 0
+    address, page = link(daemon, web), tab.page
+    page.goto(address)
+    page.wait_for_url(f"{web.url}/")
+    expect(page.locator("header")).to_contain_text("root (admin)")
+    page.goto(f"{web.url}/jobs/{job.id}")
+    expect(page.locator("#log")).to_contain_text("<b>hello</b>")
+    page.keyboard.press("Tab")
+    expect(page.locator("a.skip")).to_be_focused()
+    for _ in range(30):
+        if page.evaluate("document.activeElement.id") == "ask-cancel":
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator("#do-cancel")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#job-state")).to_contain_text("CANCELLED")
+    line = daemon.client.audit(limit=20)
+    assert ("root", "admin via web", "POST /v1/jobs/{ref}/cancel") in [
+        (each.user, each.role, each.route) for each in line
+    ]
+    guest.page.goto(address)
+    expect(guest.page.locator("[role=alert]")).to_contain_text("it was used")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.locator("header")).to_contain_text("Log in")
+    guest.close()
+    tab.close()
+
+
+def test_a_restart_of_the_daemon_ends_sessions_and_pages_find_the_next_one(
+    daemon: DaemonProcess, web: WebProcess, browser: Browser
+) -> None:
+    tab = Tab(browser)
+    page = tab.page
+    page.goto(link(daemon, web))
+    page.wait_for_url(f"{web.url}/")
+    tab.live()
+    daemon.kill()
+    expect(page.locator("#connection")).to_contain_text("trying again")
+    daemon.start()
+    expect(page.locator("header")).to_contain_text("Log in")
+    tab.live()
+    tab.close()
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_can_be_used_by_everybody_in_both_colours_and_sizes(
+    daemon: DaemonProcess,
+    web: WebProcess,
+    browser: Browser,
+    size: dict[str, int],
+    scheme: str,
+    tmp_path: Path,
+) -> None:
+    job = daemon.submit("sleep", "600", name="train")
+    gang = daemon.submit("sleep", "9", gpus=GpuRequest(kind="profile", profile="1g.6gb", count=4))
+    daemon.until(job, "RUNNING")
+    tab = Tab(browser, viewport=size, color_scheme=scheme)
+    page = tab.page
+    page.goto(f"{web.url}/login")
+    assert tab.violations() == []
+    page.goto(link(daemon, web))
+    page.wait_for_url(f"{web.url}/")
+    for path in ("/", f"/jobs/{job.id}", f"/jobs/{job.id}/log", "/usage"):
+        page.goto(web.url + path)
+        assert tab.violations() == [], path
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= size["width"], f"{path} is {wide} pixels wide"
+        page.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)
+    page.goto(web.url)
+    row = page.locator("#waiting tr", has=page.locator(f"#waiting-{gang.id}"))
+    expect(row).to_contain_text(re.compile(r"in \d+h|in \dd"))  # when the first one must end
+    assert tab.complaints == []
+    tab.close()
+
+
+def test_without_a_script_the_pages_are_readable_and_forms_work(
+    daemon: DaemonProcess, web: WebProcess, browser: Browser
+) -> None:
+    job = daemon.submit("sh", "-c", "echo hello; sleep 600")
+    daemon.until(job, "RUNNING")
+    tab = Tab(browser, java_script_enabled=False)
+    page = tab.page
+    token = link(daemon, web).partition("#")[2]
+    page.goto(f"{web.url}/login")
+    page.get_by_label("Or enter what stands behind").fill(token)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("header")).to_contain_text("root")
+    page.goto(f"{web.url}/jobs/{job.id}/log?q=HELL")
+    expect(page.locator("pre")).to_contain_text("1: hello")
+    page.goto(f"{web.url}/jobs/{job.id}")
+    page.locator("#ask-cancel").click()
+    page.locator("#do-cancel").click()
+    daemon.done(job)
+    tab.close()
+
+
+def test_a_long_queue_is_a_small_page(
+    daemon: DaemonProcess, web: WebProcess, browser: Browser
+) -> None:
+    spec = JobSpec(
+        name="train",
+        image=BUSYBOX,
+        command=["sleep", "600"],
+        gpus=GpuRequest(kind="profile", profile="1g.6gb"),
+        hold=True,
+    )
+    for _ in range(WAITING // 1000):
+        daemon.client.submit([spec] * 1000)
+    tab = Tab(browser)
+    tab.page.goto(web.url)
+    expect(tab.page.locator("#waiting-title")).to_contain_text(f"Waiting ({WAITING})")
+    tab.live()
+    wait_until(lambda: tab.bytes > 1000)
+    assert tab.bytes < MOST_BYTES
+    tab.close()
