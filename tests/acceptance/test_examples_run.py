@@ -53,6 +53,7 @@ PRINTS = {
     "jupyter.yaml": r"jupyter lab --ip=127\.0\.0\.1 --port=8888 --no-browser\n",
     "tensorboard.yaml": r"tensorboard --logdir /results --host 127\.0\.0\.1 --port 6006\n",
     "nvidia-smi.yaml": rf"  MIG 1g\.6gb Device 0: \(UUID: {UUID}\)\n",
+    "notify.yaml": r"working\n",
     "retries.yaml": r"attempt 2\n",
     "sweep.yaml": rf"lr 0\.01, seed 3 on slice {UUID}\n",
     "train-with-mounts.yaml": r"trained with offline on 2g\.12gb\n",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from launcher import wire
 from launcher.spec.notify import NotifyTarget
 from launcher.web.notify import bounds
-from launcher.web.notify.deliveries import Delivery, sum_id
+from launcher.web.notify.deliveries import Delivery, Document, sum_id
 from launcher.web.notify.messages import document_of
 
 log = logging.getLogger(__name__)
@@ -27,22 +27,27 @@ class _Window:
 
 @dataclass(slots=True)
 class _Room:
-    """How many deliveries and sums wait, with those that are being made."""
+    """How many deliveries and sums wait, by user and in all, with those that are being made."""
 
     waiting: Counter[int] = field(default_factory=Counter)
     sums: Counter[int] = field(default_factory=Counter)
+    all_waiting: int = 0
+    all_sums: int = 0
 
     def count(self, delivery: Delivery) -> None:
-        (self.sums if delivery.is_sum else self.waiting)[delivery.uid] += 1
+        if delivery.is_sum:
+            self.sums[delivery.uid] += 1
+            self.all_sums += 1
+        else:
+            self.waiting[delivery.uid] += 1
+            self.all_waiting += 1
 
     def has(self, uid: int) -> bool:
-        return (
-            self.waiting[uid] < bounds.MOST_WAITING_OF_USER
-            and self.waiting.total() < bounds.MOST_WAITING
-        )
+        of_user, of_all = bounds.MOST_WAITING_OF_USER, bounds.MOST_WAITING
+        return self.waiting[uid] < of_user and self.all_waiting < of_all
 
     def has_for_sum(self, uid: int) -> bool:
-        return self.sums[uid] < bounds.MOST_SUMS_OF_USER and self.sums.total() < bounds.MOST_SUMS
+        return self.sums[uid] < bounds.MOST_SUMS_OF_USER and self.all_sums < bounds.MOST_SUMS
 
 
 class Intake:
@@ -64,49 +69,54 @@ class Intake:
         for each in waiting.values():
             room.count(each)
         for one in notifications:
+            document = document_of(one.event)
             for number, target in enumerate(one.targets):
-                self._take(one, number, target, made, waiting, room, now)
+                new = self._delivery(one, number, target, document, room, now)
+                self._add(new, made, waiting, room)
         return list(made.values())
 
-    def _take(
+    def _delivery(
         self,
         one: wire.Notification,
         number: int,
         target: NotifyTarget,
-        made: dict[str, Delivery],
-        waiting: Mapping[str, Delivery],
+        document: Document,
         room: _Room,
         now: float,
-    ) -> None:
-        window = self._window(one.uid, now)
-        event, user = one.event, one.event.user or str(one.uid)
-        document = document_of(event)
+    ) -> Delivery:
+        """Return the delivery to a target, or above the user's limits a sum of one."""
+        window, event = self._window(one.uid, now), one.event
+        subject = event.job or event.array
+        made = Delivery(
+            id=f"{event.seq}.{number}",
+            uid=one.uid,
+            user=event.user or str(one.uid),
+            target=target,
+            job=None if subject is None else subject.id,
+            document=document,
+            due=now,
+        )
         if window.count < self._per_minute and room.has(one.uid):
             window.count += 1
-            subject = event.job or event.array
-            delivery = Delivery(
-                id=f"{event.seq}.{number}",
-                uid=one.uid,
-                user=user,
-                target=target,
-                job=None if subject is None else subject.id,
-                document=document,
-                due=now,
-            )
-            made[delivery.id] = delivery
-            room.count(delivery)
-            return
-        key, due = sum_id(one.uid, target), window.start + bounds.MINUTE
-        known = made.get(key) or waiting.get(key)
+            return made
+        due = window.start + bounds.MINUTE
+        return dataclasses.replace(made, id=sum_id(one.uid, target), more=1, due=due)
+
+    def _add(
+        self, new: Delivery, made: dict[str, Delivery], waiting: Mapping[str, Delivery], room: _Room
+    ) -> None:
+        """Add a delivery; a sum grows the one that waits."""
+        known = made.get(new.id) or waiting.get(new.id) if new.is_sum else None
         if known is not None:
-            made[key] = dataclasses.replace(known, more=known.more + 1, document=document)
-        elif room.has_for_sum(one.uid):
-            made[key] = Delivery(
-                id=key, uid=one.uid, user=user, target=target, document=document, more=1, due=due
+            new = dataclasses.replace(
+                known, more=known.more + 1, document=new.document, job=new.job
             )
-            room.count(made[key])
+        elif new.is_sum and not room.has_for_sum(new.uid):
+            log.warning("notifications of %s: one above the limits is dropped", new.user)
+            return
         else:
-            log.warning("notifications of %s: one above the limits is dropped", user)
+            room.count(new)
+        made[new.id] = new
 
     def _window(self, uid: int, now: float) -> _Window:
         window = self._windows.get(uid)

@@ -94,31 +94,39 @@ class Sender:
     def _start_due(self) -> float | None:
         """Start the tries that are due; return after how many seconds the next one is."""
         now = self._now()
-        while len(self._tasks) < bounds.MOST_AT_ONCE:
-            delivery = self._next(now)
-            if delivery is None:
-                break
+        free = bounds.MOST_AT_ONCE - len(self._tasks)
+        candidates = self._candidates(now) if free > 0 else {}
+        while candidates and free > 0:
+            # The user that was served the longest time ago, first those with nothing under way.
+            uid = min(candidates, key=lambda uid: (self._busy[uid], self._served.get(uid, 0)))
+            delivery = candidates[uid].pop(0)
+            if not candidates[uid] or self._busy[uid] + 1 >= bounds.MOST_OF_USER_AT_ONCE:
+                del candidates[uid]
             self._start(delivery)
+            free -= 1
         later = [each.due - now for each in self._outbox.waiting.values() if each.due > now]
         return min(*later, bounds.MINUTE) if later else None
 
-    def _next(self, now: float) -> Delivery | None:
-        """Return the due delivery of the user that was served the longest time ago."""
+    def _candidates(self, now: float) -> dict[int, list[Delivery]]:
+        """Return the first due deliveries of each user that may be tried now, in one look.
+
+        Of one target it is only the first: they are sent one after the other, in order.
+        """
         longest = self._backoff[-1] if self._backoff else bounds.MINUTE
-        found: tuple[tuple[int, int, float], Delivery] | None = None
+        first: dict[Target, Delivery] = {}
         for each in self._outbox.waiting.values():
-            due = each.due <= now or each.due > now + 2 * longest  # the clock was set back
-            if (
-                not due
-                or each.id in self._tasks
-                or self._busy[each.uid] >= bounds.MOST_OF_USER_AT_ONCE
-                or self._targets[_target(each)]  # one after the other, in order
-            ):
+            target = _target(each)
+            known = first.get(target)
+            if known is not None and known.due <= each.due:
                 continue
-            order = (self._busy[each.uid], self._served.get(each.uid, 0), each.due)
-            if found is None or order < found[0]:
-                found = (order, each)
-        return None if found is None else found[1]
+            is_due = each.due <= now or each.due > now + 2 * longest  # the clock was set back
+            full = self._busy[each.uid] >= bounds.MOST_OF_USER_AT_ONCE
+            if is_due and not full and target not in self._targets:
+                first[target] = each
+        result: dict[int, list[Delivery]] = {}
+        for each in sorted(first.values(), key=lambda each: each.due):
+            result.setdefault(each.uid, []).append(each)
+        return result
 
     def _start(self, delivery: Delivery) -> None:
         uid, target = delivery.uid, _target(delivery)
