@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -129,36 +129,29 @@ def test_a_restart_of_the_daemon_ends_sessions_and_pages_find_the_next_one(
     tab.close()
 
 
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_can_be_used_by_everybody_in_both_colours_and_sizes(
-    daemon: DaemonProcess,
-    web: WebProcess,
-    browser: Browser,
-    size: dict[str, int],
-    scheme: str,
-    tmp_path: Path,
+    daemon: DaemonProcess, web: WebProcess, browser: Browser
 ) -> None:
     job = daemon.submit("sleep", "600", name="train")
     gang = daemon.submit("sleep", "9", gpus=GpuRequest(kind="profile", profile="1g.6gb", count=4))
     daemon.until(job, "RUNNING")
-    tab = Tab(browser, viewport=size, color_scheme=scheme)
-    page = tab.page
-    page.goto(f"{web.url}/login")
-    assert tab.violations() == []
-    page.goto(link(daemon, web))
-    page.wait_for_url(f"{web.url}/")
-    for path in ("/", f"/jobs/{job.id}", f"/jobs/{job.id}/log", "/usage"):
-        page.goto(web.url + path)
-        assert tab.violations() == [], path
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= size["width"], f"{path} is {wide} pixels wide"
-        page.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)
-    page.goto(web.url)
-    row = page.locator("#waiting tr", has=page.locator(f"#waiting-{gang.id}"))
-    expect(row).to_contain_text(re.compile(r"in \d+h|in \dd"))  # when the first one must end
-    assert tab.complaints == []
-    tab.close()
+    for size, scheme in itertools.product((PHONE, DESKTOP), ("light", "dark")):
+        tab = Tab(browser, viewport=size, color_scheme=scheme)
+        page = tab.page
+        page.goto(f"{web.url}/login")
+        assert tab.violations() == []
+        page.goto(link(daemon, web))
+        page.wait_for_url(f"{web.url}/")
+        for path in ("/", f"/jobs/{job.id}", f"/jobs/{gang.id}", f"/jobs/{job.id}/log", "/usage"):
+            page.goto(web.url + path)
+            assert tab.violations() == [], (path, scheme)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= size["width"], f"{path} is {wide} pixels wide"
+        page.goto(web.url)
+        row = page.locator("#waiting tr", has=page.locator(f"#waiting-{gang.id}"))
+        expect(row).to_contain_text(re.compile(r"in \d+h|in \dd"))  # when the first one must end
+        assert tab.complaints == []
+        tab.close()
 
 
 def test_without_a_script_the_pages_are_readable_and_forms_work(

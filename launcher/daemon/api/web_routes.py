@@ -10,6 +10,7 @@ from __future__ import annotations
 from launcher import wire
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.route import Access, Route, get, post
+from launcher.daemon.loop.audit_log import about
 from launcher.daemon.users.identity import Caller
 from launcher.daemon.users.web_sessions import TOKEN_SECONDS
 from launcher.errors import NotAllowed
@@ -49,6 +50,7 @@ async def log_in(context: Context, caller: Caller, request: wire.WebLogin) -> wi
     """Exchange a token for a session; raises ``NotAllowed``."""
     session, uid = context.accounts.web_sessions.log_in(request.token)
     user = await context.accounts.caller(uid)
+    about(detail=f"logs in {user.owner.name}")
     return wire.WebSession(session=session, user=user.owner.name)
 
 
