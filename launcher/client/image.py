@@ -31,7 +31,10 @@ class Image:
         return decode_list(wire.OwnImageView, reply)
 
     def local(self) -> list[wire.LocalImageView]:
-        """Return the images of the machine that the caller may run, the largest first."""
+        """Return the images pulled for or loaded by the caller, the largest first.
+
+        For an admin all images of the machine.
+        """
         reply = self._transport.json("GET", "/v1/images", timeout=self._timeout)
         return decode_list(wire.LocalImageView, reply)
 

@@ -48,11 +48,12 @@ class ImageView:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalImageView:
-    """An image that Docker has and the caller may run.
+    """An image that Docker has, as its users see it.
 
     ``names`` are its tags, ``bytes`` its size with layers that others share. ``access`` is public,
-    private or admins. ``pulled_by`` is the user for whom the launcher pulled it; if it did not,
-    that is None, and its use is not recorded. ``jobs`` unfinished jobs need it.
+    private or admins. ``pulled_by`` is the user for whom the launcher pulled it. If it did not, it
+    is None, and its use is not recorded. What concerns others is None, but for admins. ``jobs``
+    unfinished jobs of the caller need it, for an admin of all.
     """
 
     id: str

@@ -272,4 +272,7 @@ def test_the_images_that_a_user_may_run_are_listed_with_their_last_use(
     (busybox,) = [i for i in daemon.client.image.local() if BUSYBOX in i.names]
     assert (busybox.pulled_by, busybox.used_at) == (None, None)
     with as_user(ANN_UID):
-        assert reference in {name for image in daemon.client.image.local() for name in image.names}
+        assert daemon.client.image.local() == [], "which images others run is not shown"
+        daemon.until(daemon.submit("true", image=reference), "DONE")
+        (hers,) = daemon.client.image.local()
+        assert (hers.pulled_by, hers.used_by, hers.names) == (None, "4001", [reference])

@@ -217,7 +217,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     get("/v1/jobs/{ref}/logs", _logs, None, *LOG, *RESUMED, access=OWNER),
     get("/v1/jobs/{ref}/follow", _follow, None, EVENTS, *RESUMED, access=OWNER),
-    get("/v1/images", images.local, list[wire.LocalImageView], costly=True),
+    get("/v1/images", images.local, list[wire.LocalImageView], access=Access.USER, costly=True),
     post(
         "/v1/images/publish",
         images.publish,

@@ -28,9 +28,10 @@ SUFFIXES = (".gz", ".tgz", ".tar", ".oci", ".docker")
 @output_option
 @click.pass_context
 def command(context: click.Context, output: str) -> None:
-    """Show the images that you may run with size and last use; load images of your own.
+    """Show your images with size and last use; load images of your own.
 
-    Without a further word it lists them (`launch images`). The launcher records the use of images
+    Without a further word it lists those that were pulled for you or that you loaded (admins: all).
+    The launcher records the use of images
     that it pulled. With max_images in [history] of launcher.toml it removes the least recently used
     of those for space, but never one that an unfinished job needs.
 

@@ -21,38 +21,57 @@ SHOWN = 10
 
 
 async def local(context: Context, caller: Caller) -> list[wire.LocalImageView]:
-    """Return the images that the caller may run, the largest first."""
+    """Return the images that were pulled for or loaded by the caller, the largest first.
+
+    For an admin all images: which ones other users run is not for everybody.
+    """
     found = await context.users.run(caller.uid, context.images.local)
     world = context.world
-    needed = Counter(job.image_id for job in world.jobs.values())
-    views = [_local_view(world, image, needed[image.id]) for image in found]
-    owners = {} if caller.reads_only else world.private_images
-    return sorted(
-        (
-            view
-            for view in views
-            if caller.admin or view.access == PUBLIC or caller.uid in owners.get(view.id, ())
-        ),
-        key=lambda view: -view.bytes,
+    needed = Counter(
+        job.image_id for job in world.jobs.values() if caller.admin or job.owner.uid == caller.uid
+    )
+    views = [
+        _local_view(world, image, caller, needed[image.id])
+        for image in found
+        if caller.admin or _is_theirs(world, image.id, caller)
+    ]
+    return sorted(views, key=lambda view: -view.bytes)
+
+
+def _is_theirs(world: World, image_id: str, caller: Caller) -> bool:
+    pulled = world.pulled_images.get(image_id)
+    users = (pulled.user, pulled.used_by) if pulled else ()
+    return (
+        caller.uid in world.private_images.get(image_id, ())
+        or caller.owner.name in users
+        or any(own.image_id == image_id for own in own_images.of_user(world, caller.uid))
     )
 
 
-def _local_view(world: World, image: LocalImage, jobs: int) -> wire.LocalImageView:
+def _local_view(world: World, image: LocalImage, caller: Caller, jobs: int) -> wire.LocalImageView:
     pulled = world.pulled_images.get(image.id)
+    own = [i for i in world.own_images.values() if i.image_id == image.id]
     names = [tag for tag in image.tags if kept_image(tag, 0) is None]
-    names += [own.reference for own in world.own_images.values() if own.image_id == image.id]
+    names += [i.reference for i in own if caller.admin or i.uid == caller.uid]
     private = PRIVATE if image.id in world.private_images else ADMINS
+    by = pulled.user if pulled and _shown(caller, pulled.user) else None
+    user = pulled.used_by if pulled and _shown(caller, pulled.used_by) else None
     return wire.LocalImageView(
         id=image.id,
         names=names,
         bytes=image.bytes,
         access=PUBLIC if image.id in world.public_images else private,
-        pulled_by=pulled.user if pulled else None,
-        pulled_at=clock.rfc3339(pulled.pulled_at) if pulled else None,
-        used_by=pulled.used_by if pulled else None,
-        used_at=clock.rfc3339(pulled.used_at) if pulled else None,
+        pulled_by=by,
+        pulled_at=clock.rfc3339(pulled.pulled_at) if pulled and by else None,
+        used_by=user,
+        used_at=clock.rfc3339(pulled.used_at) if pulled and user else None,
         jobs=jobs,
     )
+
+
+def _shown(caller: Caller, user: str) -> bool:
+    """Whether the caller may know that a user has an image."""
+    return caller.admin or user == caller.owner.name
 
 
 async def undecided(context: Context, uid: int) -> list[wire.ImageView]:

@@ -22,7 +22,7 @@ OBSERVABLE = {
     "/v1/changes/wait", "/v1/doctor", "/v1/jobs", "/v1/jobs/{ref}", "/v1/jobs/{ref}/wait",
     "/v1/jobs/{ref}/why", "/v1/layout", "/v1/layout/changes", "/v1/layout/changes/{id}/wait",
     "/v1/layout/current", "/v1/layout/profiles", "/v1/layout/saved", "/v1/layout/saved/all",
-    "/v1/events", "/v1/images", "/v1/metrics", "/v1/openapi.json", "/v1/queue",
+    "/v1/events", "/v1/metrics", "/v1/openapi.json", "/v1/queue",
     "/v1/queue/head", "/v1/reservations",
     "/v1/slices", "/v1/status", "/v1/usage",
 }  # fmt: skip
