@@ -15,7 +15,7 @@ from launcher.core.world.lifecycle import TRANSITIONS
 from launcher.crashpoints import POINTS
 from tests.simulation.seeds import Total, run_everywhere, run_seeds
 
-RARE = (367,)
+RARE = (605,)
 NOT_SIMULATED = (ev.DiskJudged, ev.TerminalsSeen)
 """What the first two hundred do not pass: a job gives way as it runs."""
 Tell = Callable[[object], None]
