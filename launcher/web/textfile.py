@@ -37,7 +37,7 @@ async def keep_written(
         while True:
             before, problem = problem, None
             try:
-                await asyncio.to_thread(write, path, await text())
+                await _finished(asyncio.to_thread(write, path, await text()))
             except OSError as error:
                 problem = error.strerror or str(error)
             if problem != before:
@@ -46,3 +46,13 @@ async def keep_written(
     finally:
         with contextlib.suppress(OSError):
             os.unlink(path)  # noqa: PTH108 - at the end, when threads may not run any more
+
+
+async def _finished(writing: Awaitable[None]) -> None:
+    """Wait for a write, also when cancelled: its thread would bring a removed file back."""
+    task = asyncio.ensure_future(writing)
+    try:
+        await asyncio.shield(task)
+    finally:
+        if not task.done():
+            await asyncio.wait([task])
