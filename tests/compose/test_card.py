@@ -33,7 +33,7 @@ def test_jobs_of_root_and_of_an_ordinary_user_run_on_the_slices_of_the_machine(
     wait_until(lambda: stack.health() == "healthy", what="Docker finds it healthy")
     status = stack.client.status()
     assert (status.state, status.gpus, status.fake_gpu) == ("healthy", 1, False)
-    user = OrdinaryUser()
+    user = OrdinaryUser("games")  # nobody is the user of `launch web` there
     show = ("run", "--profile", "1g.6gb", IMAGE, "--", "sh", "-c", "id -u; echo $LAUNCHER_SLICES")
     try:
         for before, uid in (([], "0"), (user.command(docker=False), str(user.uid))):
