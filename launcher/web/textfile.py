@@ -56,3 +56,5 @@ async def _finished(writing: Awaitable[None]) -> None:
     finally:
         if not task.done():
             await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # retrieved, also if nobody waits for it any more

@@ -111,6 +111,9 @@ def test_the_example_completes_and_prints_what_it_should(
         assert (tmp_path / "results" / "model").read_text() == "from the data\n"
 
 
+SLOW_STEP = re.compile(r"Executing <.* took [0-9.]+ seconds$")
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_script_runs_and_prints_what_it_should(launch: Shell, name: str) -> None:
     done = subprocess.run(
@@ -122,5 +125,7 @@ def test_the_script_runs_and_prints_what_it_should(launch: Shell, name: str) -> 
         timeout=100,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    # asyncio's debug mode says so of every step over 0.1 s, and the machine may be busy.
+    said = [line for line in done.stderr.splitlines() if not SLOW_STEP.match(line)]
+    assert (done.returncode, said) == (0, [])
     assert re.fullmatch(SCRIPTS_PRINT[name], done.stdout), done.stdout

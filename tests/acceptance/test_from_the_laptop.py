@@ -319,7 +319,8 @@ def test_an_attached_verb_ends_with_words_if_the_machine_is_gone(
     vm.stop()
     ended = execed.end()
     assert ended.code == 125
-    assert "the connection to ssh://vm was lost" in ended.err
+    lost = "the connection to ssh://vm was lost", "the daemon on ssh://vm went away"
+    assert any(text in ended.err for text in lost), ended.err
 
 
 def test_waiting_over_a_restart_of_the_daemon(
@@ -494,11 +495,12 @@ def test_completion_never_asks(laptop: Shell) -> None:
         "COMP_LINE": "launch cancel ",
         "COMP_WORDBREAKS": " ",
     }
-    assert f"plain,{job}" in laptop().text.split()
+    # A Tab waits a second at most, and a busy machine may not answer in time.
+    wait_until(lambda: f"plain,{job}" in laptop().text.split(), timeout=60)
     laptop.environment["LAUNCHER_HOST"] = "ssh://stranger@vm"
     assert laptop().out.strip() == b""
     laptop.environment |= {"COMP_LINE": "launch -H ssh://vm cancel "}
-    assert f"plain,{job}" in laptop().text.split()
+    wait_until(lambda: f"plain,{job}" in laptop().text.split(), timeout=60)
 
 
 def test_another_version_of_the_daemon_is_said(laptop: Shell, runtime: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import pwd
 import re
 import sqlite3
@@ -82,7 +83,9 @@ def places_with(daemon: DaemonProcess, secret: str) -> list[str]:
     """Return the files of the daemon that hold a secret, as it is or in base64."""
     encoded = base64.b64encode(secret.encode()).rstrip(b"=")[:-1]
     homes = daemon.state / "homes"  # the directories of ended jobs are being deleted
-    files = [p for p in daemon.state.rglob("*") if homes not in p.parents and p.is_file()]
+    walked = ((Path(place), names) for place, _, names in os.walk(daemon.state))
+    files = [place / name for place, names in walked for name in names]
+    files = [p for p in files if homes not in p.parents and p.is_file()]
     read = {str(path): path.read_bytes() for path in [*files, daemon.log]}
     database = sqlite3.connect(f"file:{daemon.state / FILE_NAME}?mode=ro", uri=True)
     read["a dump of the database"] = "\n".join(database.iterdump()).encode()
