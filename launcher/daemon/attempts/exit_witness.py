@@ -267,9 +267,10 @@ class ExitWitness:
         """Record an end: EPOLLIN when the init has ended, EPOLLHUP when it was reaped as well."""
         if not watched.seen:
             watched.at = time.time()
-            watched.usage = watched.usage.most(watched.usage_files.read())  # Docker removes it soon
-            watched.seen = True
+            # Docker removes the cgroup soon, and what decides the job's outcome comes first.
             watched.oom = watched.oom_file is not None and counts_oom_kill(watched.oom_file)
+            watched.usage = watched.usage.most(watched.usage_files.read())
+            watched.seen = True
         if events & select.EPOLLIN:
             self._epoll.modify(watched.pidfd, 0)
         if not events & select.EPOLLHUP:
