@@ -127,7 +127,7 @@ def failing(daemon: DaemonProcess, proxy: FaultyDocker) -> list[int]:
         {"image": "launcher/wrong:1"},
     ):
         job = submit(daemon, **fields)
-        assert client.wait(job, timeout=30).outcome, fields
+        assert client.wait(job, timeout=120).outcome, fields  # a pull is tried three times
         ids.append(job)
     ids.append(submit(daemon, hold=True))
     with as_user(ALICE.pw_uid):
