@@ -7,8 +7,9 @@ the same integral, so that the end of a job does not change the order of the que
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -132,7 +133,7 @@ def percentile(waits: Mapping[int, int], share: float) -> int | None:
 
 
 def integral(
-    steps: Iterable[tuple[float, Profiles]], since: float, until: float, profile: str | None = None
+    steps: Sequence[tuple[float, Profiles]], since: float, until: float, profile: str | None = None
 ) -> Capacity:
     """Return the capacity in a period from its changes, oldest first: (time, slices from then on).
 
@@ -141,9 +142,11 @@ def integral(
     >>> integral([(0.0, {"1g.6gb": (4, 24576)}), (60.0, {})], 30.0, 90.0)
     Capacity(slice_seconds=120.0, gib_seconds=720.0, known_seconds=60.0)
     """
-    total, known = Capacity(), list(steps)
+    total = Capacity()
+    first = max(0, bisect_right(steps, since, key=_time) - 1)
+    known = steps[first : bisect_left(steps, until, key=_time)]
     ends = [at for at, _ in known[1:]] + [until]
-    for (at, profiles), end in zip(known, ends, strict=True):
+    for (at, profiles), end in zip(known, ends, strict=False):  # one end too many without steps
         seconds = min(end, until) - max(at, since)
         if seconds <= 0:
             continue
@@ -153,3 +156,7 @@ def integral(
                 total.slice_seconds += slices * seconds
                 total.gib_seconds += mib / 1024 * seconds
     return total
+
+
+def _time(step: tuple[float, Profiles]) -> float:
+    return step[0]

@@ -77,8 +77,10 @@ def _report(found: Usage, period: Period, by: str, *, own: bool) -> wire.UsageRe
     for each in found.groups.values():
         total.add(each)
     ordered = _bounded(sorted(found.groups.items(), key=_by_day if by == "day" else _by_use))
-    groups = [_view(key, each, _share(found, period, by, key, each)) for key, each in ordered]
     capacity = integral(found.capacity, period.since, period.until)
+    groups = [
+        _view(key, each, _share(found, period, by, key, each, capacity)) for key, each in ordered
+    ]
     known = _is_known(capacity, period)
     share = total.gib_seconds / capacity.gib_seconds if known else None
     return wire.UsageReport(
@@ -113,19 +115,20 @@ def _bounded(ordered: Sequence[tuple[str, UsageSum]]) -> list[tuple[str, UsageSu
     return [*ordered[:MOST_GROUPS], (REST, rest)]
 
 
-def _share(found: Usage, period: Period, by: str, key: str, sums: UsageSum) -> float | None:
+def _share(
+    found: Usage, period: Period, by: str, key: str, sums: UsageSum, capacity: Capacity
+) -> float | None:
     """Return a group's part of the capacity: of its profile, of its day, or of the whole."""
     if by == "profile":
         capacity = integral(found.capacity, period.since, period.until, key)
         used, available = sums.slice_seconds, capacity.slice_seconds
     else:
-        start, end = period.since, period.until
         if by == "day":
             midnight = seconds_of_day(key)
-            start, end = max(start, midnight), min(end, midnight + 86400)
-        capacity = integral(found.capacity, start, end)
+            start, end = max(period.since, midnight), min(period.until, midnight + 86400)
+            period = Period(start, end, period.now)
+            capacity = integral(found.capacity, start, end)
         used, available = sums.gib_seconds, capacity.gib_seconds
-        period = Period(start, end, period.now)
     return used / available if _is_known(capacity, period) else None
 
 
