@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -49,6 +50,16 @@ class Reader:
         with explained(self._path):
             return self._db.execute(_Q[query], named or values).fetchall()
 
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Read one state of the database, whatever is committed meanwhile."""
+        with explained(self._path):
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("ROLLBACK")
+
     def rows(self, query: str, *values: Any) -> list[Any]:
         """Return the rows of a named query, for the other reads of this package."""
         return self._rows(query, *values)
@@ -88,13 +99,9 @@ class Reader:
 
     def world(self, cpu_slots: int, rules: Settings) -> World:
         """Return a separate world of what is committed, which a caller may change."""
-        with explained(self._path):
-            self._db.execute("BEGIN")
-            try:
-                store = str(self._db.execute(_Q["get_meta"], ("store",)).fetchone()[0])
-                return load(self._db, store, cpu_slots, rules)
-            finally:
-                self._db.execute("ROLLBACK")
+        with self._snapshot():
+            store = str(self._db.execute(_Q["get_meta"], ("store",)).fetchone()[0])
+            return load(self._db, store, cpu_slots, rules)
 
     def medians(self, uid: int | None = None) -> dict[tuple[int, str], float]:
         """Return the median seconds of completed jobs by (uid, name); of one user, or of all.
@@ -277,12 +284,8 @@ class Reader:
 
         Of one user's jobs, or of all. A million leases take seconds.
         """
-        with explained(self._path):
-            self._db.execute("BEGIN")
-            try:
-                return usage(self._db, period, by, uid)
-            finally:
-                self._db.execute("ROLLBACK")
+        with self._snapshot():
+            return usage(self._db, period, by, uid)
 
     def jobs_used(
         self,

@@ -168,10 +168,7 @@ async def jobs(
 ) -> list[wire.JobUsage]:
     """Return what jobs used that ran in a period: the caller's, or for an admin everybody's."""
     period = _period(since, until)
-    own = user in ("me", caller.owner.name) or (user is None and not caller.admin)
-    if not own and not caller.admin:
-        raise NotAllowed(f"only an admin may see what each job of {user} used")
-    uid, name = (caller.uid, None) if own else (None, user)
+    uid, name = _whose(caller, user)
     read = context.committer.read_slowly
     rows = await read(Reader.jobs_used, period, after or 0, most, uid=uid, user=name)
     return [_job(row) for row in rows]
@@ -204,11 +201,17 @@ _AS_STORED = (
 
 async def advice(context: Context, caller: Caller, *, user: str | None) -> list[wire.AdviceView]:
     """Return advice on the caller's ended jobs; for an admin on those of all users, or of one."""
-    own = user in ("me", caller.owner.name) or (user is None and not caller.admin)
-    if not own and not caller.admin:
-        raise NotAllowed(f"only an admin may see advice on the jobs of {user}")
-    uid, name = (caller.uid, None) if own else (None, user)
+    uid, name = _whose(caller, user)
     return await context.adviser.on_users(caller.uid, uid=uid, user=name)
+
+
+def _whose(caller: Caller, user: str | None) -> tuple[int | None, str | None]:
+    """Return whose jobs a request means: a uid, a user by name, or neither for those of all."""
+    if user in ("me", caller.owner.name) or (user is None and not caller.admin):
+        return caller.uid, None
+    if not caller.admin:
+        raise NotAllowed(f"only an admin may see what the jobs of {user} used")
+    return None, user
 
 
 SINCE = number("since", "From this time on (seconds since 1970); without it the last 7 days.")

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from launcher.cli.output import render, terminal
+from launcher.text.sizes import size_text
 
 if TYPE_CHECKING:
     from launcher.wire import UserDisk
-
-GIB = 2**30
 
 
 def print_disk(views: Sequence[UserDisk], output: str) -> None:
@@ -20,13 +19,12 @@ def print_disk(views: Sequence[UserDisk], output: str) -> None:
         return
     rows = []
     for view in views:
-        rows.append((view.user, "~/.cache", _gib(view.cache), _gib(view.cache_limit)))
-        rows += [(view.user, f"job {j.id}", _gib(j.bytes), _gib(view.job_limit)) for j in view.jobs]
+        rows.append((view.user, "~/.cache", size_text(view.cache), size_text(view.cache_limit)))
+        rows += [
+            (view.user, f"job {j.id}", size_text(j.bytes), size_text(view.job_limit))
+            for j in view.jobs
+        ]
     render.print_table(("USER", "WHAT", "USED", "LIMIT"), rows)
     for view in views:
         if view.waits is not None:
             terminal.say(f"no job of {view.user} starts: {view.waits}")
-
-
-def _gib(size: int) -> str:
-    return f"{size / GIB:.1f}GiB" if size >= GIB else f"{size / 2**20:.0f}MiB"

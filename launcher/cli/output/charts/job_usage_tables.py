@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from launcher.cli.output import render
 from launcher.cli.output.charts.usage_tables import harmless
 from launcher.text.moments import span
+from launcher.text.sizes import MIB, size_text
 
 if TYPE_CHECKING:
     from launcher.wire import JobUsage
@@ -20,7 +21,6 @@ HEADINGS = (
     "JOB", "USER", "NAME", "STATE", "PROFILE", "WAITED", "RAN", "LIMIT", "MEMORY", "OF", "CPU",
     "GPU MEM", "OF", "GPU",
 )  # fmt: skip
-MIB, GIB = 2**20, 2**30
 
 
 def print_jobs(pages: Iterable[Sequence[JobUsage]], output: str) -> None:
@@ -56,9 +56,7 @@ def _row(job: JobUsage) -> tuple[object, ...]:
 
 
 def _bytes(size: int | None) -> str:
-    if size is None:
-        return "-"
-    return f"{size / GIB:.1f}GiB" if size >= GIB else f"{size / MIB:.0f}MiB"
+    return "-" if size is None else size_text(size)
 
 
 def _mib(mib: int | None) -> str:

@@ -126,16 +126,17 @@ def slice_families(
             "Memory of leased slices times the time, by user.",
             by("user", metrics.hours.totals(boot)),
         ),
-        gauge(
-            "gpu_up",
-            "Whether a GPU answers.",
-            [
-                ({"gpu": uuid}, not (world.gpu_down or world.why_silent(uuid)))
-                for uuid in sorted({*world.gpus, *(each for each in world.silent if each)})
-            ],
-        ),
+        gauge("gpu_up", "Whether a GPU answers.", _answering(world)),
         counter("quarantines", "Quarantines of slices.", metrics.quarantines),
         counter("gpu_xids", "Errors that the GPU driver reported (XID).", by("xid", metrics.xids)),
+    ]
+
+
+def _answering(world: World) -> Labelled:
+    """Return for each GPU, also one that was never read, whether it answers."""
+    return [
+        ({"gpu": uuid}, not (world.gpu_down or world.why_silent(uuid)))
+        for uuid in sorted({*world.gpus, *(each for each in world.silent if each)})
     ]
 
 
