@@ -89,7 +89,7 @@ class MachineRequests(ClientBase):
         """
         pairs = [("most", str(most)), ("timeout", f"{timeout:g}")]
         pairs += [("after", str(after))] if after is not None else []
-        pairs += [("since", str(int(since)))] if since is not None else []
+        pairs += _period(since)
         path = f"/v1/events?{query(pairs)}"
         return decode(
             wire.EventPage, self._transport.json("GET", path, timeout=timeout + self.timeout)
@@ -105,7 +105,7 @@ class MachineRequests(ClientBase):
         """
         pairs = [("timeout", f"{timeout:g}")]
         pairs += [("after", str(after))] if after is not None else []
-        pairs += [("since", str(int(since)))] if since is not None else []
+        pairs += _period(since)
         path = f"/v1/notifications?{query(pairs)}"
         reply = self._transport.json("GET", path, timeout=timeout + self.timeout)
         return decode(wire.NotificationPage, reply)
@@ -155,9 +155,7 @@ class MachineRequests(ClientBase):
         ``by`` is user, group, profile, image, name or day; image and name only of the caller's own
         jobs, unless they are an admin.
         """
-        pairs = [("by", by)]
-        pairs += [("since", str(int(since)))] if since is not None else []
-        pairs += [("until", str(math.ceil(until)))] if until is not None else []
+        pairs = [("by", by), *_period(since, until)]
         return decode(wire.UsageReport, self._get(f"/v1/usage?{query(pairs)}"))
 
     def jobs_used(
@@ -172,9 +170,7 @@ class MachineRequests(ClientBase):
 
         For an admin everybody's, or those of ``user``. Go on after the last id.
         """
-        pairs = [("after", str(after))]
-        pairs += [("since", str(int(since)))] if since is not None else []
-        pairs += [("until", str(math.ceil(until)))] if until is not None else []
+        pairs = [("after", str(after)), *_period(since, until)]
         pairs += [("user", user)] if user is not None else []
         return decode_list(wire.JobUsage, self._get(f"/v1/usage/jobs?{query(pairs)}"))
 
@@ -214,3 +210,9 @@ class MachineRequests(ClientBase):
     def stop(self, *, drain: bool = False) -> wire.Status:
         """Stop the daemon; its jobs go on. With ``drain`` it stops once no job runs."""
         return decode(wire.Status, self._post("/v1/stop?drain=1" if drain else "/v1/stop"))
+
+
+def _period(since: float | None, until: float | None = None) -> list[tuple[str, str]]:
+    """Return the parameters of a period of whole seconds that has all of the one that is meant."""
+    pairs = [("since", str(int(since)))] if since is not None else []
+    return pairs + ([("until", str(math.ceil(until)))] if until is not None else [])
