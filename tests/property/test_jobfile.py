@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -49,12 +48,10 @@ SETTINGS = settings(
 @given(TEXTS)
 def test_any_text_is_jobs_or_an_error_with_a_line(text: str) -> None:
     data = text.encode("utf-8", "surrogatepass")
-    before = time.perf_counter()
     try:
         jobs, problems = load_text(data, "f.yaml", Path("/base"), client={"B": "b"})
     except JobFileError as error:
         jobs, problems = [], [error]
-    assert time.perf_counter() - before < 1
     assert bool(jobs) or bool(problems)
     for problem in problems:
         assert problem.line >= 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.core.model.patterns import MOST_CHARACTERS, compiled
 from launcher.errors import UserError
+from tests.support.plain_work import cost
 
 
 def slowly(pattern: str, name: str) -> bool:
@@ -31,10 +30,8 @@ def test_a_star_is_any_text_a_question_mark_one_character_and_all_else_itself(
 @pytest.mark.parametrize("pattern", ["*a" * 64, "a*" * 64, "*?" * 64, "?" * 127 + "*", "[" * 128])
 def test_no_pattern_takes_long_on_any_name(pattern: str) -> None:
     matches = compiled(pattern)
-    began = time.process_time()
-    for name in ("a" * 127 + "b", "a" * 128, "ab" * 64):
-        matches(name)
-    assert time.process_time() - began < 1, "one that tries all ways takes years"
+    names = ("a" * 127 + "b", "a" * 128, "ab" * 64)
+    assert cost(lambda: [*map(matches, names)]) < 100, "one that tries all ways takes years"
 
 
 def test_a_long_pattern_is_refused() -> None:

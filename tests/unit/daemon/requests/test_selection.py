@@ -18,6 +18,7 @@ from launcher.errors import UserError
 from launcher.spec.job_spec import JobSpec
 from launcher.wire.states import OUTCOMES, STATES, parse_live_states, parse_states
 from tests.support.builders import ALICE, CPU, IMAGE
+from tests.support.plain_work import plain_work
 from tests.unit.daemon.api.handlers.test_committed_reads import context_of
 from tests.unit.daemon.loop.test_event_loop import Daemon, play
 
@@ -88,6 +89,25 @@ async def _listed(made: Daemon, **filters: str) -> list[int]:
     return [view.id async for page in pages for view in page]
 
 
+async def _longest_step(made: Daemon) -> float:
+    """Return the most processor time that a turn of the loop took, in seconds, during two lists."""
+    longest, over = 0.0, asyncio.Event()
+
+    async def others() -> None:
+        nonlocal longest
+        while not over.is_set():
+            before = time.thread_time()
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - before)
+
+    task = asyncio.create_task(others())
+    assert await _listed(made, state="running") == []
+    assert await _listed(made, name="x*") == []
+    over.set()
+    await task
+    return longest
+
+
 def test_an_outcome_includes_jobs_that_have_ended(tmp_path: Path) -> None:
     async def body(made: Daemon) -> None:
         (first,) = await made.submit(hold=True)
@@ -108,20 +128,7 @@ def test_a_filter_over_many_waiting_jobs_stops_others_for_a_few_milliseconds(
         spec = JobSpec("job", IMAGE.reference, CPU, hold=True)
         new = tuple(ev.NewJob(spec, "{}", IMAGE) for _ in range(20_000))
         await made.event_loop.request(ev.Submitted(ALICE, new, admin=True))
-        longest, over = 0.0, asyncio.Event()
-
-        async def others() -> None:
-            nonlocal longest
-            while not over.is_set():
-                before = time.thread_time()
-                await asyncio.sleep(0)
-                longest = max(longest, time.thread_time() - before)
-
-        task = asyncio.create_task(others())
-        assert await _listed(made, state="running") == []
-        assert await _listed(made, name="x*") == []
-        over.set()
-        await task
-        assert longest < 0.02, "processor time of one step"
+        rounds = [await _longest_step(made) for _ in range(5)]
+        assert min(rounds) < 4 * plain_work(), "processor time of one step"
 
     play(body, tmp_path)

