@@ -9,7 +9,9 @@ from __future__ import annotations
 import grp
 import os
 import re
+import time
 from collections.abc import Set
+from functools import lru_cache
 from pathlib import Path
 
 from launcher.core.policy.settings import ROOTS_GROUPS
@@ -18,6 +20,8 @@ from launcher.procfs import read_lines
 
 LOGIN_DEFS = Path("/etc/login.defs")
 USUAL_GID_MIN = 1000
+CACHED_SECONDS = 30.0
+"""How long the gids of groups that no container keeps are used before NSS is asked again."""
 _GID_MIN = re.compile(r"\s*GID_MIN\s+(\d{1,9})\s*", re.ASCII)
 
 
@@ -34,16 +38,14 @@ def harmless_gids(gids: Set[int], closed: Set[str], docker_socket: str | None) -
     except OSError:
         return frozenset()
     lowest, denied = gid_min(), ROOTS_GROUPS | closed
-    refused = {gid for name in denied if (gid := _gid_of(name)) is not None}
-    refused |= {dockers, NO_GROUP}
-    return frozenset(
+    named = frozenset(
         gid
-        for gid in gids
-        if gid >= lowest
-        and gid not in refused
-        and (name := name_of_group(gid)) is not None
-        and name not in denied
+        for gid in gids - {dockers, NO_GROUP}
+        if gid >= lowest and (name := name_of_group(gid)) is not None and name not in denied
     )
+    if not named:
+        return named  # the lookups below are many, and most users have no group to keep
+    return named - _gids_of(denied, int(time.monotonic() / CACHED_SECONDS))
 
 
 def gid_min(file: Path = LOGIN_DEFS) -> int:
@@ -61,6 +63,15 @@ def name_of_group(gid: int) -> str | None:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return None
+
+
+@lru_cache(maxsize=4)
+def _gids_of(names: frozenset[str], at: int) -> frozenset[int]:
+    """Return the gids of the groups that exist: another name of one of them gives its rights too.
+
+    ``at`` limits how long a result is used.
+    """
+    return frozenset(gid for name in names if (gid := _gid_of(name)) is not None)
 
 
 def _gid_of(name: str) -> int | None:

@@ -143,7 +143,7 @@ class Roles:
         caller = self._with_role(owner, gids)
         if keeps is None:
             closed = {name for name in (self.admin_group, self.trusted_group) if name is not None}
-            kept = harmless_gids(gids, closed, self.docker_socket) - {owner.gid}
+            kept = harmless_gids(gids - {owner.gid}, closed, self.docker_socket)
         else:
             kept = frozenset(gid for name in keeps if (gid := _gid(name)) in gids and gid)
         return Person(

@@ -26,6 +26,7 @@ def socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
     monkeypatch.setattr(grp, "getgrgid", by_gid)
     monkeypatch.setattr(grp, "getgrnam", by_name)
+    group_rule._gids_of.cache_clear()
     monkeypatch.setattr(group_rule, "LOGIN_DEFS", tmp_path / "login.defs")
     path = tmp_path / "docker.sock"
     path.touch()
@@ -71,3 +72,20 @@ def test_the_lowest_group_of_people_is_the_machines(tmp_path: Path, text: str, l
 
 def test_the_groups_that_make_root_are_known() -> None:
     assert {"docker", "sudo", "wheel", "lxd", "libvirt", "disk"} <= ROOTS_GROUPS
+
+
+def test_only_a_user_with_a_group_to_keep_costs_the_lookups_of_the_closed_ones(
+    socket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def by_name(name: str) -> object:
+        asked.append(name)
+        raise KeyError(name)
+
+    monkeypatch.setattr(grp, "getgrnam", by_name)
+    harmless_gids(frozenset({27, 65534}), {"admins"}, socket)
+    assert asked == []
+    for _ in range(100):
+        harmless_gids(frozenset({2000}), {"admins"}, socket)
+    assert len(asked) <= 2 * len(ROOTS_GROUPS | {"admins"})
