@@ -172,7 +172,9 @@ class Drill:
                 self.logs_compared += 1
                 if written != expected:
                     told = [frame.data.decode() for frame in frames if frame.stream == NOTE]
-                    differs = f"job {number} wrote {expected!r}, not {written!r}; {told}; {shown}"
+                    differs = (
+                        f"job {number} wrote {expected!r}, its log: {written!r}; {told}; {shown}"
+                    )
                     self.logs_differ.append(differs)
 
     def _no_job_is_left(self) -> bool:

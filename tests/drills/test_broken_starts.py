@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import JobView, Mount
+from launcher.wire import STDOUT, JobView, Mount
 from tests.drills.figures import by_cause
 from tests.drills.real import Drill, job
 from tests.drills.test_dockerd import TIMEOUT
@@ -54,11 +54,14 @@ def one_round(sandbox: Sandbox, drill: Drill, runs: Path, number: int) -> JobVie
     script = f"echo ran >> /runs/{number}; echo one; sleep 0.3; echo two; exit 7"
     before = set(sandbox.shims())
     asked = job("sh", "-c", script, volumes=[Mount(source=str(runs), target="/runs")])
-    number_of_job = drill.submit(asked, 7, b"one\ntwo\n")
+    number_of_job = drill.submit(asked, 7)
     wait_until(lambda: set(sandbox.shims()) - before, what="its shim is there")
     sandbox.stop_dockerd(signal.SIGKILL)
     sandbox.start_dockerd()
     drill.until_quiet()
     shown = drill.daemon.client.show(str(number_of_job)).job
     assert file.read_text().count("ran") <= 1, "it ran twice"
+    frames = drill.daemon.client.logs(str(number_of_job))
+    written = b"".join(frame.data for frame in frames if frame.stream == STDOUT)
+    assert b"one\ntwo\n".startswith(written), "what Docker lost as it was away nobody has"
     return shown

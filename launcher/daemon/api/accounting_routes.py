@@ -11,7 +11,7 @@ from launcher.core.jobs.pruning import seconds_of_day
 from launcher.core.model.job import wall_of
 from launcher.core.model.use import Capacity, UsageSum, integral, percentile
 from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.api.query_params import number, page_size, text
+from launcher.daemon.api.query_params import moment, number, page_size, text
 from launcher.daemon.api.route import Access, get
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.threads import in_thread
@@ -214,8 +214,8 @@ def _whose(caller: Caller, user: str | None) -> tuple[int | None, str | None]:
     return None, user
 
 
-SINCE = number("since", "From this time on (seconds since 1970); without it the last 7 days.")
-UNTIL = number("until", "Until this time (seconds since 1970); without it until now.")
+SINCE = moment("since", "From this time on (seconds since 1970); without it the last 7 days.")
+UNTIL = moment("until", "Until this time (seconds since 1970); without it until now.")
 GROUP_BY = text("by", "user, group, profile, image, name or day; image and name: your own jobs.")
 
 AFTER = number("after", "Only jobs with a higher id: the last one of the page before.")

@@ -10,6 +10,7 @@ from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.query_params import (
     LONGEST_WAIT_SECONDS,
     Parameter,
+    moment,
     number,
     page_size,
     wait_timeout,
@@ -74,7 +75,7 @@ async def _next(context: Context, after: int, most: int, seconds: float) -> Stor
         await counter.after(count, left)
 
 
-SINCE = number("since", "Instead of after: from this time on (seconds since 1970).")
+SINCE = moment("since", "Instead of after: from this time on (seconds since 1970).")
 AFTER = number("after", "Only those with a higher number: next of the page before.")
 PAGE = page_size(1000, 1000)
 TIMEOUT = Parameter(

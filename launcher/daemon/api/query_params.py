@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from launcher.errors import UserError
@@ -16,8 +17,11 @@ from launcher.errors import UserError
 MOST = 2**63 - 1
 """The greatest whole number of a parameter: SQLite's limit."""
 LONGEST_WAIT_SECONDS = 30.0
+LAST_MOMENT = 253402300799
+"""The greatest moment, in seconds since 1970: the end of the year 9999, the last of RFC 3339."""
 
 _WHOLE = {"type": "integer", "minimum": 0, "maximum": MOST}
+_MOMENT = _WHOLE | {"maximum": LAST_MOMENT}
 _FLAG = {"type": "string", "enum": ["0", "1"]}
 _TEXT = {"type": "string"}
 _POSITION = re.compile(r"([0-9]{1,9})\.([0-9]{1,18})\.([0-9]{1,9})", re.ASCII)
@@ -70,13 +74,13 @@ def is_set(query: Query, name: str) -> bool:
     return value == "1"
 
 
-def whole_number(query: Query, name: str) -> int | None:
+def whole_number(query: Query, name: str, most: int = MOST) -> int | None:
     """Return a whole number, None without the parameter."""
     value = query.get(name)
     if value is None:
         return None
-    if not (value.isascii() and value.isdecimal()) or len(value) > 20 or int(value) > MOST:
-        raise UserError(f"{name}={value}: must be a whole number up to {MOST}")
+    if not (value.isascii() and value.isdecimal()) or len(value) > 20 or int(value) > most:
+        raise UserError(f"{name}={value}: must be a whole number up to {most}")
     return int(value)
 
 
@@ -120,6 +124,11 @@ def flag(name: str, about: str, keyword: str = "") -> Parameter:
 def number(name: str, about: str, keyword: str = "") -> Parameter:
     """Return a parameter that is a whole number."""
     return Parameter(name, about, _WHOLE, whole_number, keyword or name)
+
+
+def moment(name: str, about: str) -> Parameter:
+    """Return a parameter that is a time in whole seconds since 1970."""
+    return Parameter(name, about, _MOMENT, partial(whole_number, most=LAST_MOMENT), name)
 
 
 def text(name: str, about: str) -> Parameter:

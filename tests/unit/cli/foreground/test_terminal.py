@@ -84,7 +84,8 @@ def test_a_terminal_is_restored_before_a_signal_ends_the_client(number: signal.S
     try:
         before = termios.tcgetattr(theirs)
         script = (
-            "import os, sys; from launcher.cli.foreground.screen import Screen\n"
+            "import os, signal, sys; from launcher.cli.foreground.screen import Screen\n"
+            "signal.signal(int(sys.argv[1]), signal.SIG_DFL)  # nohup(1) may have set another\n"
             "with Screen(0, 0) as screen:\n"
             "    screen.note(b'\\x1b[?1049h')\n"
             "    os.kill(os.getpid(), int(sys.argv[1]))"

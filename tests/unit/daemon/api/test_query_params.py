@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 
 from launcher.daemon.api.query_params import (
+    LAST_MOMENT,
     MOST,
     flag,
     is_set,
+    moment,
     must_be_known,
     of_path,
     wait_timeout,
     whole_number,
 )
+from launcher.daemon.loop.clock import rfc3339
 from launcher.errors import UserError
 
 
@@ -39,6 +42,14 @@ def test_a_whole_number_is_one_that_the_database_can_compare_with() -> None:
     for value in (str(MOST + 1), "9" * 5000, "-1", "1.5", "", "٣", "1_0"):
         with pytest.raises(UserError, match="most="):
             whole_number({"most": value}, "most")
+
+
+def test_a_moment_is_one_that_can_be_shown() -> None:
+    since = moment("since", "From this time on.")
+    assert since.read({"since": str(LAST_MOMENT)}, "since") == LAST_MOMENT
+    assert rfc3339(LAST_MOMENT) == "9999-12-31T23:59:59.000000Z"
+    with pytest.raises(UserError, match="since="):
+        since.read({"since": str(LAST_MOMENT + 1)}, "since")
 
 
 def test_a_wait_is_never_longer_than_the_longest() -> None:
