@@ -73,14 +73,26 @@ class DockerConnection:
         """Return a new APIClient for the caller; raises while Docker is unreachable."""
         from docker import APIClient
 
+        from launcher.engine.keep_alive import KeepAliveAdapter
+
         with mapped(self.host):
             client = APIClient(
                 base_url=self.host, version=self._version or "auto", timeout=math.ceil(self.timeout)
             )
+        client.get_adapter(client.base_url).close()
+        client.mount(
+            client.base_url, KeepAliveAdapter(self.host.removeprefix("unix://"), client.timeout)
+        )
         # A unix socket needs no proxy or netrc; looking them up costs time at every call.
         client.trust_env = False
         self._version = client.api_version
         return client
+
+    def drop_idle(self) -> None:
+        """Close the clients that are not in use: they may be connected to a dockerd of before."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     @staticmethod
     def url(api: Any, path: str) -> str:

@@ -127,6 +127,7 @@ class Containers:
         with mapped(self._connection.host):
             dockerd_identity = incarnation(self._connection.host, self._connection.timeout)
         if dockerd_identity is not None and dockerd_identity != self._known:
+            self._connection.drop_idle()
             live = bool(self._connection.info().get("LiveRestoreEnabled"))
             self._known = replace(dockerd_identity, live_restore=live)
         return self._known if dockerd_identity is not None else None
