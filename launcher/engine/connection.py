@@ -34,6 +34,21 @@ def _api_error() -> type[Exception]:
     return error
 
 
+def _adapter(socket_path: str, timeout: float) -> Any:
+    """Return docker-py's adapter of a socket with one pool of connections.
+
+    Its own makes a pool for each URL (docker 7.2, transport/unixconn.py): a call about another
+    container then connects anew, and earlier connections stay open.
+    """
+    from docker.transport import UnixHTTPAdapter
+
+    class KeepAliveAdapter(UnixHTTPAdapter):
+        def get_connection(self, url: str | bytes, proxies: Any = None) -> Any:
+            return super().get_connection("http+docker://localhost", proxies)
+
+    return KeepAliveAdapter(socket_path, math.ceil(timeout))
+
+
 class DockerConnection:
     """Clients of one engine: created on first use, negotiated once, lent to one caller at a time.
 
@@ -73,23 +88,19 @@ class DockerConnection:
         """Return a new APIClient for the caller; raises while Docker is unreachable."""
         from docker import APIClient
 
-        from launcher.engine.keep_alive import KeepAliveAdapter
-
         with mapped(self.host):
             client = APIClient(
                 base_url=self.host, version=self._version or "auto", timeout=math.ceil(self.timeout)
             )
         client.get_adapter(client.base_url).close()
-        client.mount(
-            client.base_url, KeepAliveAdapter(self.host.removeprefix("unix://"), client.timeout)
-        )
+        client.mount(client.base_url, _adapter(self.host.removeprefix("unix://"), client.timeout))
         # A unix socket needs no proxy or netrc; looking them up costs time at every call.
         client.trust_env = False
         self._version = client.api_version
         return client
 
     def drop_idle(self) -> None:
-        """Close the clients that are not in use: they may be connected to a dockerd of before."""
+        """Close the clients that are not in use: they may be connected to an earlier dockerd."""
         with contextlib.suppress(IndexError):
             while True:
                 self._idle.pop().close()

@@ -1,4 +1,4 @@
-"""Connections to a real dockerd: kept from call to call, and never one to a dockerd of before."""
+"""Connections to a real dockerd: kept from call to call, and never one to an earlier dockerd."""
 
 from __future__ import annotations
 
