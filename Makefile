@@ -9,10 +9,11 @@ STAMP := $(VENV)/.ready
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E")
 GPU ?=
 TESTS ?=
+USUAL_TESTS := tests/acceptance tests/contract tests/integration tests/property tests/unit
 # More than there are cores: many tests wait for something most of their time.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
-.PHONY: help system venv demo lint format test test-python test-debian test-engines test-compose test-systemd deb test-deb test-quota soak check-gpu bench bench-peers docs clean
+.PHONY: help system venv demo lint format test test-drills test-python test-debian test-engines test-compose test-systemd deb test-deb test-quota soak check-gpu bench bench-peers docs clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -48,7 +49,10 @@ docs: $(STAMP) ## Write the generated documents anew
 
 test: system $(STAMP) ## Run the suite, or TESTS, against a real dockerd in a sandbox
 	@$(SUDO) bash .ci/system-packages --tests
-	$(SUDO) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+	$(SUDO) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),$(USUAL_TESTS))
+
+test-drills: system $(STAMP) ## Run what goes wrong on purpose: drills, abuse, the simulation
+	$(SUDO) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/abuse tests/drills tests/simulation
 
 SUITE ?= trixie
 STEPS ?= demo lint test bench clean
