@@ -13,7 +13,7 @@ USUAL_TESTS := tests/acceptance tests/contract tests/integration tests/property 
 # More than there are cores: many tests wait for something most of their time.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
-.PHONY: help system venv demo lint format test test-drills test-python test-debian test-engines test-compose test-systemd deb test-deb test-quota soak check-gpu bench bench-peers docs clean
+.PHONY: help system venv demo lint format test test-drills test-python test-debian test-engines test-compose test-systemd deb test-deb test-kernel soak check-gpu bench bench-peers docs clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -91,9 +91,9 @@ test-deb: ## Install the package over 0.1.0 with running jobs, on a bare Debian 
 	@$(SUDO) bash .ci/system-packages --debian
 	@$(SUDO) env INNER=in-deb bash .ci/test-systemd $(SUITE) $(TESTS)
 
-test-quota: ## Try project quotas on Debian's kernel under qemu (this machine's may lack them)
-	@$(SUDO) bash .ci/system-packages --quota
-	@$(SUDO) bash .ci/test-quota
+test-kernel: ## Try project quotas and cgroup v2 on Debian's kernel under qemu (this machine may lack them)
+	@$(SUDO) bash .ci/system-packages --kernel
+	@$(SUDO) bash .ci/test-kernel
 
 soak: system $(STAMP) ## Drill for SECONDS=n: crashes, faults, power loss; SEED=n for the same again
 	$(SUDO) $(BIN)/python -m tests.drills.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
