@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -50,8 +52,15 @@ class Terminal:
 
     def shows(self, text: str) -> None:
         """Wait until a text was shown."""
-        wait_until(lambda: text in self.shown or not self._open, 30, f"{text!r} in {self._shown!r}")
-        assert text in self.shown, (self.shown, self.process.poll())
+        self.finds(re.escape(text))
+
+    def finds(self, pattern: str) -> re.Match[str]:
+        """Wait until something was shown that a pattern matches."""
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: re.search(pattern, self.shown) or not self._open, 30)
+        found = re.search(pattern, self.shown)
+        assert found, (pattern, self.shown, self.process.poll())
+        return found
 
     def type(self, keys: str) -> None:
         """Press keys."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def test_one_attaches_to_a_host_job_leaves_it_and_comes_back(launch: Shell) -> N
     terminal = launch.open_terminal("attach", job)
     terminal.type("X=kept; tty; echo $CUDA_VISIBLE_DEVICES-\r")
     terminal.shows("/dev/pts/")
-    wait_until(lambda: re.search(r"\nMIG-[0-9a-f-]{36}-", terminal.shown), 30, "its slice")
+    terminal.finds(r"\nMIG-[0-9a-f-]{36}-")
 
     def sized() -> bool:
         terminal.type("stty size\r")
@@ -71,9 +70,7 @@ def test_its_terminal_survives_its_client_and_ends_with_it(launch: Shell) -> Non
     job = started(launch, "bash", "--norc")
     terminal = launch.open_terminal("attach", job)
     terminal.type("echo pid-$PPID-\r")
-    wait_until(lambda: re.search(r"\npid-(\d+)-", terminal.shown), 30, "the terminal's program")
-    found = re.search(r"\npid-(\d+)-", terminal.shown)
-    assert found is not None
+    found = terminal.finds(r"\npid-(\d+)-")
     terminal.process.kill()
     again = launch.open_terminal("attach", job)
     again.type("\recho still-$((40+2))\r")
