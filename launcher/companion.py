@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from launcher.listening import short
+
 SECONDS = 10.0
 """A process that does not reply within this time counts as gone."""
 MOST_MESSAGE_BYTES = 1 << 16
@@ -73,7 +75,7 @@ class Companion:
             if self._systemd_socket is not None:
                 connection.connect(self._systemd_socket)
             else:
-                with _short(self._directory) as place:
+                with short(self._directory) as place:
                     connection.connect(f"{place}/{self._name}.sock")
         except BaseException:
             connection.close()
@@ -86,7 +88,7 @@ class Companion:
             self._process.poll()
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
-            _short(self._directory) as place,
+            short(self._directory) as place,
             self._log_file() as errors,
         ):
             with contextlib.suppress(FileNotFoundError):
@@ -115,13 +117,3 @@ class Companion:
             yield fd
         finally:
             os.close(fd)
-
-
-@contextlib.contextmanager
-def _short(directory: Path) -> Iterator[str]:
-    """Yield a path to a directory that fits into a socket address (108 bytes, unix(7))."""
-    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{fd}"
-    finally:
-        os.close(fd)

@@ -65,15 +65,23 @@ class HostHelper:
             request = {"do": "expect", "name": name, "uid": uid, **_limits(limits)}
             yield Expectation(connection, str(_exchange(connection, request)["token"]))
 
-    def spawn(self, name: str, command: Command, limits: CgroupLimits, *output: int) -> ProcessTree:
+    def spawn(
+        self,
+        name: str,
+        command: Command,
+        limits: CgroupLimits,
+        *output: int,
+        stdin: int | None = None,
+    ) -> ProcessTree:
         """Start a command; ``output`` are the files for its stdout and stderr.
 
         The reading ends of pipes may follow: the helper keeps them open, so that a reader's death
         does not break the pipes. If the name was started before, its current state is returned.
         """
-        request = {"do": "spawn", "name": name, **_limits(limits)}
+        request = {"do": "spawn", "name": name, "stdin": stdin is not None, **_limits(limits)}
+        files = output if stdin is None else (*output, stdin)
         with self._connect() as connection, command.in_memory() as file:
-            return _tree(_exchange(connection, request, file, *output))
+            return _tree(_exchange(connection, request, file, *files))
 
     def wait(self, name: str) -> ProcessTree | None:
         """Return once all processes have ended; None if the helper has no record of the job.

@@ -239,6 +239,28 @@ def test_the_same_start_twice_starts_one_command(place: Place) -> None:
     assert cgroup(name) == [str(tree.pid)]
 
 
+def test_a_command_gets_the_stdin_that_it_is_given_and_an_empty_one_otherwise(place: Place) -> None:
+    def read_by_cat(stdin: int | None) -> bytes:
+        command = Command(("cat",), {"PATH": os.environ["PATH"]}, {}, "/", 0, 0, [0])
+        with output() as (out, to_out, _, to_err):
+            name = place.name()
+            place.asks.spawn(name, command, NONE, to_out, to_err, stdin=stdin)
+            ended = place.asks.wait(name)
+            assert ended is not None
+            os.set_blocking(out, False)
+            try:
+                return os.read(out, 100)
+            except BlockingIOError:
+                return b""
+
+    given, gives = os.pipe()
+    os.write(gives, b"typed")
+    os.close(gives)
+    assert read_by_cat(given) == b"typed"
+    os.close(given)
+    assert read_by_cat(None) == b""
+
+
 def test_signals_reach_the_main_process_or_all_and_kill_ends_what_forks_on(place: Place) -> None:
     script = "trap 'exit 9' USR1; (trap '' USR1; while :; do sleep 600; done) & wait"
     name, _ = spawned(place, "sh", "-c", script)

@@ -21,7 +21,7 @@ from launcher.peers import peer_of
 log = logging.getLogger(__name__)
 
 MOST_MESSAGE_BYTES = 4096
-MOST_FILES = 5
+MOST_FILES = 6
 MOST_CLIENTS = 1024
 MOST_CONNECTIONS_OF_USER = 16
 JOIN_SECONDS = 10.0

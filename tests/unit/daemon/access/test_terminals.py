@@ -13,6 +13,7 @@ from launcher import wire
 from launcher.daemon.access.terminals import TerminalPlace, Terminals
 from launcher.engine.attach import Streams
 from launcher.errors import Unavailable
+from launcher.host.terminal.connecting import TerminalSockets
 from launcher.listening import listening
 from launcher.output.keeper import Keeper
 from launcher.output.keeper_client import OutputKeeper
@@ -24,7 +25,9 @@ def test_a_command_without_room_for_its_terminal_does_not_run(
     monkeypatch.setattr("launcher.output.sessions.MOST_OF_USER", 0)
     path, commands = str(tmp_path / "output.sock"), Mock()
     place = TerminalPlace(1, 1, "launch-feed-1-1", "c" * 64, Streams(uid=7))
-    terminals = Terminals(OutputKeeper(tmp_path, path), commands, tmp_path)
+    terminals = Terminals(
+        OutputKeeper(tmp_path, path), commands, TerminalSockets(tmp_path), tmp_path
+    )
     with listening(path, 0o600, socket.SOCK_SEQPACKET) as listener:
         thread = threading.Thread(target=Keeper(listener, idle_seconds=0.2).serve)
         thread.start()
