@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,23 @@ from pathlib import Path
 BACKLOG = 128
 RETRY_SECONDS = 1.0
 """The pause after a connection could not be accepted, as in asyncio."""
+
+SHARE_OF_FREE = 8
+
+
+def most_of_user(most: int, free: int) -> int:
+    """Return how many places one user may have of a number that all users share.
+
+    That is ``most``, or an eighth of the ``free`` ones if those are scarce. So a few users who act
+    together cannot take all places: their shares shrink, and another user still gets some.
+    """
+    return min(most, max(free // SHARE_OF_FREE, int(free > 0)))
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many open files as the system lets it have."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def listening(

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from launcher import passed_fds
-from launcher.listening import listening
+from launcher.listening import listening, raise_file_limit
 from launcher.output.keeper import Keeper
 
 NICE = 5
@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     logging.basicConfig(format="output keeper: %(message)s")
     os.umask(0o077)
+    raise_file_limit()
     with contextlib.suppress(PermissionError):  # it was started with a lower priority
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     if args.listen is not None:

@@ -14,15 +14,14 @@ import time
 from collections import Counter
 from typing import Any
 
+from launcher.listening import most_of_user
 from launcher.output.relay import Relay
 
 MOST_RELAYS = 1024
 """The maximum number of relays of all users, beside consoles."""
 MOST_OF_USER = 64
-"""The maximum number of relays of one user; above it only consoles are added."""
-SHARE_OF_FREE = 8
-"""A user with at least the free relays divided by this gets no further one. So a few users together
-cannot use all of them: their shares shrink, and another user still gets some."""
+"""The maximum number of relays of one user; above it only consoles are added. It is less while all
+users together have many (``most_of_user``)."""
 
 
 class Sessions:
@@ -120,7 +119,7 @@ class Sessions:
         self._part_from_gone()
         of_user = sum(relay.uid == uid for relay in self._relays)
         free = MOST_RELAYS - (len(self._relays) - len(self._consoles))
-        most = min(MOST_OF_USER, max(free // SHARE_OF_FREE, free > 0))
+        most = most_of_user(MOST_OF_USER, free)
         if of_user >= most:
             why = "" if most == MOST_OF_USER else " while other users have this many open"
             raise OSError(

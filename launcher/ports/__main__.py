@@ -13,11 +13,10 @@ from pathlib import Path
 
 from launcher import passed_fds
 from launcher.companion import MOST_MESSAGE_BYTES
-from launcher.listening import listening
+from launcher.listening import RETRY_SECONDS, listening, raise_file_limit
 from launcher.ports.forwarder import Forwarder
 
 IDLE_SECONDS = 5.0
-RETRY_SECONDS = 0.5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--directory", type=Path, required=True, help="where the sockets are made")
     args = parser.parse_args(arguments)
     logging.basicConfig(format="ports: %(message)s")
+    raise_file_limit()
     fd = passed_fds.listener() if args.listener is None else args.listener
     if args.listen is not None:
         args.listen.unlink(missing_ok=True)
@@ -48,6 +48,7 @@ async def serve(listener: socket.socket, forwarder: Forwarder, idle_seconds: flo
     loop = asyncio.get_running_loop()
     listener.setblocking(False)
     tasks: set[asyncio.Task[None]] = set()
+    is_short = False
     while True:
         try:
             async with asyncio.timeout(None if idle_seconds == math.inf else idle_seconds):
@@ -57,9 +58,12 @@ async def serve(listener: socket.socket, forwarder: Forwarder, idle_seconds: flo
                 return
             continue
         except OSError as error:  # no descriptors are left: the open ports go on
-            logging.warning("cannot accept a connection: %s", error)
+            if not is_short:
+                logging.warning("cannot accept connections, trying again: %s", error.strerror)
+            is_short = True
             await asyncio.sleep(RETRY_SECONDS)
             continue
+        is_short = False
         task = loop.create_task(_answer(connection, forwarder))
         tasks.add(task)
         task.add_done_callback(tasks.discard)

@@ -13,14 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.listening import listening
+from launcher.listening import Acceptor, listening, most_of_user
 from launcher.peers import peer_of
 from launcher.ports.namespaces import namespace_of, socket_within
 
 log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 256
-"""The maximum number of connections to the ports of one user's jobs."""
+"""The maximum number of connections to the ports of one user's jobs. It is less while all users
+together have many (``most_of_user``)."""
+MOST_OF_ALL = 8192
+"""The maximum number of connections, of two descriptors each."""
 CONNECT_SECONDS = 10.0
 _LOCALHOST = "127.0.0.1"
 _PIECE = 1 << 16
@@ -112,19 +115,27 @@ class Forwarder:
         return view
 
     def _accept_on(self, forwarding: Forwarding, listener: socket.socket, port: int) -> None:
-        listener.setblocking(False)
         forwarding.listeners.append(listener)
         loop = asyncio.get_running_loop()
-        loop.add_reader(listener, self._accept, forwarding, listener, port)
 
-    def _accept(self, forwarding: Forwarding, listener: socket.socket, port: int) -> None:
-        try:
-            client = listener.accept()[0]
-        except OSError:
-            return
+        def watch(on: bool) -> None:
+            if on:
+                loop.add_reader(listener, accept)
+            else:
+                loop.remove_reader(listener)
+
+        def accept() -> None:
+            if (client := acceptor.accept()) is not None:
+                self._admit(forwarding, client, port)
+
+        acceptor = Acceptor(listener, watch, log.warning, loop.call_later)
+
+    def _admit(self, forwarding: Forwarding, client: socket.socket, port: int) -> None:
+        """Relay for a client, or close the connection of one that is not allowed."""
         local = client.family == socket.AF_UNIX
         allowed = not local or peer_of(client).uid in (forwarding.uid, 0)
-        if not allowed or self._connections[forwarding.uid] >= MOST_CONNECTIONS:
+        most = most_of_user(MOST_CONNECTIONS, MOST_OF_ALL - self._connections.total())
+        if not allowed or self._connections[forwarding.uid] >= most:
             client.close()
             return
         self._connections[forwarding.uid] += 1
@@ -148,6 +159,7 @@ class Forwarder:
             log.debug("%s port %d: %s", forwarding.name, port, errors.exceptions)
         finally:
             self._connections[forwarding.uid] -= 1
+            self._connections += Counter()  # drops the users at zero
 
     def _close(self, forwarding: Forwarding) -> None:
         """Close the ports of an attempt whose container has ended."""
