@@ -45,6 +45,12 @@ def slices_free(daemon: DaemonProcess) -> bool:
     return last(daemon).state == "DONE" and {s.state for s in daemon.client.slices()} == {"free"}
 
 
+def test_a_terminal_that_is_not_there_is_refused_as_by_run(launch: Shell) -> None:
+    ended = launch("host", "-it", "true")
+    assert (ended.code, "stdin is not a terminal, which -it needs" in ended.err) == (2, True)
+    assert launch("host", "-q", "--gpus", "none", "-i", "cat", stdin=b"sent").ok().text == "sent"
+
+
 def test_it_is_the_callers_own_command_with_a_slice(launch: Shell, tmp_path: Path) -> None:
     script = "pwd; echo $CUDA_VISIBLE_DEVICES $LAUNCHER_PROFILE $MINE $GIVEN; cat; exit 9"
     words = ["host", "-q", "--gpus", "1g.6gb:2", "-e", "GIVEN=2", "--", "sh", "-c", script]

@@ -9,7 +9,7 @@ import click
 from launcher.cli.input import params
 from launcher.cli.input.argv_split import is_terminal
 from launcher.cli.input.common import connect_or_start, docker_codes, elsewhere
-from launcher.cli.input.docker_flags import spelled_out
+from launcher.cli.input.docker_flags import must_be_terminal, spelled_out
 from launcher.cli.input.options import check_array, environment, queued, slices_and_queue
 from launcher.cli.output import terminal
 
@@ -63,6 +63,8 @@ def command(quiet: bool, **flags: Any) -> int:
     from launcher.cli.input.run_request import build_host
 
     check_array(flags, "launch host", detach=flags["detach"])
+    if flags["tty"] and flags["interactive"] and not flags["detach"]:
+        must_be_terminal()
     if (machine := elsewhere()) and not flags["detach"]:
         raise click.UsageError(
             f"The command would run here and not on {machine}: with -d it runs there,"
