@@ -38,18 +38,18 @@ def listening(
 ) -> socket.socket:
     """Return a socket that listens at a path where nothing is yet; raises ``OSError``.
 
-    It has its mode from the first instant on.
+    It never has more than its mode. Linux makes the file with the mode of the unbound socket, less
+    the umask, which other threads need.
     """
     listener = socket.socket(socket.AF_UNIX, kind)
-    before = os.umask(0o777 & ~mode)
     try:
+        os.fchmod(listener.fileno(), mode)
         listener.bind(path)
+        os.chmod(path, mode)  # noqa: PTH101
         listener.listen(backlog)
     except BaseException:
         listener.close()
         raise
-    finally:
-        os.umask(before)
     return listener
 
 

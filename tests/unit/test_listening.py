@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,30 @@ def test_a_listener_that_was_closed_during_the_pause_is_not_watched_again(
         loop.listener.close()
         loop.acceptor.resume_if_due()
         assert not loop.selector.get_map()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o666])
+@pytest.mark.parametrize("umask", [0o077, 0o000])
+def test_a_socket_gets_its_mode_whatever_the_umask(mode: int, umask: int) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        path, modes = f"{place}/s", list[int]()
+
+        class Bound(socket.socket):
+            """Records the mode of the file as soon as it exists."""
+
+            def bind(self, address: Any) -> None:
+                super().bind(address)
+                modes.append(Path(path).stat().st_mode & 0o777)
+
+        before = os.umask(umask)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(socket, "socket", Bound)
+                listening(path, mode).close()
+        finally:
+            os.umask(before)
+        assert modes == [mode & ~umask]
+        assert Path(path).stat().st_mode & 0o777 == mode
 
 
 def test_a_directory_gets_its_mode_whatever_the_umask(tmp_path: Path) -> None:
