@@ -72,11 +72,13 @@ class Companion:
     ) -> None:
         self._directory, self._name = directory, name
         self._module, self._words = module, words
+        self._process: subprocess.Popen[bytes] | None = None
+        self._sender = f"the process for {name}"
         if systemd_socket is None:
             self._socket = CompanionSocket(directory / f"{name}.sock", SECONDS, self._start)
+            self._sender += f" (its log is {self._log})"
         else:
             self._socket = CompanionSocket(Path(systemd_socket), SECONDS, None)
-        self._process: subprocess.Popen[bytes] | None = None
 
     def request(self, request: Mapping[str, Any], *files: int) -> dict[str, Any]:
         """Return the reply to one request, to which files may be passed; raises ``OSError``."""
@@ -92,18 +94,21 @@ class Companion:
         """Return a connection; starts the process if it is the daemon's own and missing."""
         return self._socket.connect()
 
+    @property
+    def _log(self) -> Path:
+        return self._directory / f"{self._name}.log"
+
     def _reply(self, request: Mapping[str, Any], files: Sequence[int]) -> dict[str, Any]:
         with self.connect() as connection:
             send(connection, request, *files)
-            return receive(connection, f"the process for {self._name}")[0]
+            return receive(connection, self._sender)[0]
 
     def _start(self) -> None:
         if self._process is not None:
             self._process.poll()
         with bound(self._directory / f"{self._name}.sock", 0o600) as listener:
             words = ["--listener", str(listener.fileno()), *self._words]
-            log = self._directory / f"{self._name}.log"
-            self._process = start(self._module, words, [listener], log)
+            self._process = start(self._module, words, [listener], self._log)
 
 
 def send(connection: socket.socket, request: Mapping[str, Any], *files: int) -> None:

@@ -86,6 +86,12 @@ def short(directory: Path) -> Iterator[str]:
         os.close(fd)
 
 
+def bound_paths() -> set[str]:
+    """Return the paths of the sockets that processes have bound (unix(7)); raises ``OSError``."""
+    rows = Path("/proc/net/unix").read_text(errors="surrogateescape").splitlines()[1:]
+    return {row.split(maxsplit=7)[7] for row in rows if len(row.split(maxsplit=7)) == 8}
+
+
 class Acceptor:
     """Accepts the connections of one listening socket, in an event loop.
 

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from launcher import passed_fds
-from launcher.companion import MOST_MESSAGE_BYTES
-from launcher.listening import RETRY_SECONDS, listening, raise_file_limit
+from launcher.companion import MOST_MESSAGE_BYTES, bound
+from launcher.listening import RETRY_SECONDS, raise_file_limit
 from launcher.ports.forwarder import Forwarder
 
 IDLE_SECONDS = 5.0
@@ -28,18 +28,20 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     logging.basicConfig(format="ports: %(message)s")
     raise_file_limit()
+    try:
+        forwarder = Forwarder(args.directory)
+    except OSError as error:
+        print(f"error: the sockets of ports have no place: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
     fd = passed_fds.listener() if args.listener is None else args.listener
     if args.listen is not None:
-        args.listen.unlink(missing_ok=True)
-        listener = listening(str(args.listen), 0o600, socket.SOCK_SEQPACKET)
+        listener = bound(args.listen, 0o600)
     elif fd is not None:
         listener = socket.socket(fileno=fd)
     else:
         parser.error("no socket was passed: use --listen, or start the systemd socket")
-    args.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    args.directory.chmod(0o755)  # whatever the umask
     idle = math.inf if args.listen is not None else IDLE_SECONDS
-    asyncio.run(serve(listener, Forwarder(args.directory), idle))
+    asyncio.run(serve(listener, forwarder, idle))
     return 0
 
 

@@ -22,7 +22,7 @@ PACKETS = socket.SOCK_SEQPACKET
 REQUESTS = {
     "launcher.output": {"do": "sessions"},
     "launcher.ports": {"do": "list"},
-    "launcher.host": {"do": "names", "store": "feed"},
+    "launcher.host": {"do": "state", "name": "host-feed-1-1"},
 }
 
 
