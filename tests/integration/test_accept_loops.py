@@ -47,10 +47,15 @@ class Beside:
         for each in sockets:
             each.close()
 
-    def connect(self) -> socket.socket:
+    def connect(self) -> socket.socket | None:
+        """Return a connection, None if it does not listen yet."""
         connection = socket.socket(socket.AF_UNIX, PACKETS)
         connection.settimeout(20)
-        connection.connect(self.path)
+        try:
+            connection.connect(self.path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+            return None
         return connection
 
     def reply(self, connection: socket.socket) -> dict[str, Any]:
@@ -64,6 +69,12 @@ class Beside:
         return next(number for number in itertools.count() if number not in used)
 
 
+def connected(beside: Beside) -> socket.socket:
+    connection = beside.connect()
+    assert connection is not None
+    return connection
+
+
 @pytest.fixture(params=REQUESTS)
 def beside(request: pytest.FixtureRequest) -> Iterator[Beside]:
     with tempfile.TemporaryDirectory() as place:
@@ -74,14 +85,14 @@ def beside(request: pytest.FixtureRequest) -> Iterator[Beside]:
 
 
 def test_a_process_without_free_descriptors_rests_says_so_once_and_goes_on(beside: Beside) -> None:
-    wait_until(lambda: Path(beside.path).exists(), 20, "it listens")
-    with beside.connect() as first, beside.connect() as second:
+    first = wait_until(beside.connect, 20, "it listens")
+    with first, connected(beside) as second:
         for each in (first, second):
             assert "error" not in beside.reply(each)
         pid = beside.process.pid
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (beside.next_fd(), before[1]))
-        with beside.connect() as third:
+        with connected(beside) as third:
             wait_until(lambda: "cannot accept" in beside.log.read_text(), 20, "it says so")
             assert beside.reply(first), "who is connected is served"
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
