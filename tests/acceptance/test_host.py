@@ -273,6 +273,19 @@ def test_a_client_that_is_killed_leaves_its_command_and_the_lease(
     assert (job.outcome, job.exit_code) == known
 
 
+def test_a_shell_whose_client_is_killed_ends_and_keeps_no_slice(
+    launch: Shell, shared: DaemonProcess
+) -> None:
+    terminal = launch.open_terminal("host", "-it", "--profile", "1g.6gb", "--", "bash", "--norc")
+    terminal.type("echo here-$((40+2))\r")
+    terminal.shows("here-42")
+    terminal.process.kill()
+    wait_until(lambda: slices_free(shared), timeout=20)
+    job = last(shared)
+    known = ("FAILED", 128 + signal.SIGHUP) if kernel_tells() else ("LOST", None)
+    assert (job.outcome, job.exit_code) == known
+
+
 def test_a_client_that_is_killed_while_it_waits_costs_nobody_a_slice(
     launch: Shell, shared: DaemonProcess
 ) -> None:
