@@ -54,7 +54,8 @@ def _request(path: str, message: dict[str, object]) -> dict[str, object]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.settimeout(SECONDS)
         connection.connect(path)
-        connection.send(json.dumps(message).encode())
+        with contextlib.suppress(BrokenPipeError):  # it was refused; the reply says why
+            connection.send(json.dumps(message).encode())
         reply: dict[str, object] = json.loads(
             connection.recv(MOST_BYTES) or b'{"error": "it ended"}'
         )

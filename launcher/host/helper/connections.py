@@ -6,6 +6,7 @@ The other is open to users; the number and duration of each user's connections a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -115,7 +116,9 @@ class Connections:
         free = MOST_CLIENTS - (held[None] if uid is None else held.total() - held[None])
         most = free if uid is None else most_of_user(MOST_CONNECTIONS_OF_USER, free)
         if (0 if uid is None else held[uid]) >= most:
-            accepted.close()
+            who = "the daemon" if uid is None else f"uid {uid}"
+            text = f"{who} has {held[uid]} connections, and no more than {most} are allowed now"
+            _refuse(accepted, {"error": f"{text}: try again later"})
             return
         connection = HelperConnection(accepted, uid)
         self._open.add(connection)
@@ -153,6 +156,16 @@ class Connections:
         self._poll.remove(connection.socket.fileno())
         connection.socket.close()
         self._left(connection)
+
+
+def _refuse(accepted: socket.socket, message: Message) -> None:
+    """Close a connection with a message. An unread request would discard it (unix(7))."""
+    accepted.setblocking(False)
+    with accepted, contextlib.suppress(OSError):
+        accepted.shutdown(socket.SHUT_RD)
+        with contextlib.suppress(BlockingIOError):
+            accepted.recv(MOST_MESSAGE_BYTES)
+        accepted.send(json.dumps(message).encode())
 
 
 def _error_reply(error: BaseException) -> Message:
