@@ -105,7 +105,8 @@ class Terminals:
         path, uid = self._path(place), place.streams.uid
         if not self._keeper.hold_again(path, uid):
             with self._stream(place, stdin=True) as stream:
-                self._keeper.hold_console(path, uid, stream)
+                # A host job's terminal waits for a writer that does not read: none may be left.
+                self._keeper.hold_console(path, uid, stream, keeps=not place.on_host)
 
     def _lock_of(self, path: Path) -> threading.Lock:
         with self._locking:

@@ -51,9 +51,10 @@ class TerminalSockets:
         """Return a connection to a job's terminal."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.settimeout(SECONDS)
+            connection.setblocking(False)  # a job whose queue is full delays no other one
             with short(self._directory) as place:
                 connection.connect(f"{place}/{name}{_SUFFIX}")
+            connection.settimeout(SECONDS)
             connection.sendall(purpose)
         except BaseException:
             connection.close()
