@@ -1,4 +1,7 @@
-"""A process beside the daemon: asked over a socket of packets, and started if none is there."""
+"""Processes beside the daemon: asked over a socket of packets, and started if none is there.
+
+Requests and replies are JSON objects, one per message (SOCK_SEQPACKET); files may be passed.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,47 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from launcher.listening import listening, short
 
 SECONDS = 10.0
 """A process that does not reply within this time counts as gone."""
 MOST_MESSAGE_BYTES = 1 << 16
 _MOST_LOG_BYTES = 1 << 20
+
+
+class CompanionSocket:
+    """The socket that a process listens on. Safe in any thread."""
+
+    def __init__(self, path: Path, seconds: float, start: Callable[[], None] | None) -> None:
+        """``start`` starts a missing process; None if systemd does."""
+        self._path, self._seconds, self._start = path, seconds, start
+        self._starting = threading.Lock()
+
+    def connect(self) -> socket.socket:
+        """Return a connection with a time limit for each step; raises ``OSError``."""
+        with self._starting:
+            try:
+                return self._connected()
+            except (FileNotFoundError, ConnectionRefusedError):
+                if self._start is None:
+                    raise
+                self._start()
+                return self._connected()
+
+    def _connected(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            connection.settimeout(self._seconds)
+            with short(self._path.parent) as place:
+                connection.connect(f"{place}/{self._path.name}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 class Companion:
@@ -34,94 +70,96 @@ class Companion:
         systemd_socket: str | None = None,
         words: tuple[str, ...] = (),
     ) -> None:
-        self._directory, self._name, self._systemd_socket = directory, name, systemd_socket
-        self._command = (sys.executable, "-P", "-m", module)
-        self._words = words
-        self._starting = threading.Lock()
+        self._directory, self._name = directory, name
+        self._module, self._words = module, words
         self._process: subprocess.Popen[bytes] | None = None
+        self._sender = f"the process for {name}"
+        if systemd_socket is None:
+            self._socket = CompanionSocket(directory / f"{name}.sock", SECONDS, self._start)
+            self._sender += f" (its log is {self._log})"
+        else:
+            self._socket = CompanionSocket(Path(systemd_socket), SECONDS, None)
 
-    def request(self, request: dict[str, Any], *files: int) -> dict[str, Any]:
+    def request(self, request: Mapping[str, Any], *files: int) -> dict[str, Any]:
         """Return the reply to one request, to which files may be passed; raises ``OSError``."""
-        for again in (True, False):
-            with self.connect() as connection:
-                socket.send_fds(connection, [json.dumps(request).encode()], files)
-                data = connection.recv(MOST_MESSAGE_BYTES)
-            if data:
-                break
-            if not again:
-                raise ConnectionResetError(f"{self._name} ended before it replied")
-        reply: dict[str, Any] = json.loads(data)
+        try:
+            reply = self._reply(request, files)
+        except ConnectionResetError:  # it ended as it became idle
+            reply = self._reply(request, files)
         if error := reply.get("error"):
             raise OSError(f"the process for {self._name}: {error}")
         return reply
 
     def connect(self) -> socket.socket:
         """Return a connection; starts the process if it is the daemon's own and missing."""
-        with self._starting:
-            try:
-                return self._connected()
-            except (FileNotFoundError, ConnectionRefusedError):
-                if self._systemd_socket is not None:
-                    raise
-                self._start()
-                return self._connected()
+        return self._socket.connect()
 
-    def _connected(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            connection.settimeout(SECONDS)
-            if self._systemd_socket is not None:
-                connection.connect(self._systemd_socket)
-            else:
-                with _short(self._directory) as place:
-                    connection.connect(f"{place}/{self._name}.sock")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    @property
+    def _log(self) -> Path:
+        return self._directory / f"{self._name}.log"
+
+    def _reply(self, request: Mapping[str, Any], files: Sequence[int]) -> dict[str, Any]:
+        with self.connect() as connection:
+            send(connection, request, *files)
+            return receive(connection, self._sender)[0]
 
     def _start(self) -> None:
-        """Start it in its own session, so that it survives the daemon."""
         if self._process is not None:
             self._process.poll()
-        with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
-            _short(self._directory) as place,
-            self._log_file() as errors,
-        ):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{place}/{self._name}.sock")  # noqa: PTH108
-            listener.bind(f"{place}/{self._name}.sock")
-            listener.listen()
-            fd = listener.fileno()
-            self._process = subprocess.Popen(
-                [*self._command, "--listener", str(fd), *self._words],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                pass_fds=(fd,),
-                start_new_session=True,
-                cwd="/",
-            )
+        with bound(self._directory / f"{self._name}.sock", 0o600) as listener:
+            words = ["--listener", str(listener.fileno()), *self._words]
+            self._process = start(self._module, words, [listener], self._log)
 
-    @contextlib.contextmanager
-    def _log_file(self) -> Iterator[int]:
-        path = self._directory / f"{self._name}.log"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(path, flags, 0o600)
-        try:
-            if os.fstat(fd).st_size > _MOST_LOG_BYTES:
-                os.ftruncate(fd, 0)
-            yield fd
-        finally:
-            os.close(fd)
+
+def send(connection: socket.socket, request: Mapping[str, Any], *files: int) -> None:
+    """Send a request; raises ``OSError``."""
+    socket.send_fds(connection, [json.dumps(request).encode()], files)
+
+
+def receive(
+    connection: socket.socket, sender: str, most_files: int = 0
+) -> tuple[dict[str, Any], list[int]]:
+    """Return the next message, and the files with it for the caller to close.
+
+    Raises ``TimeoutError``, another ``OSError``, or ``ConnectionResetError`` if ``sender`` ended.
+    """
+    data, files, _, _ = socket.recv_fds(connection, MOST_MESSAGE_BYTES, most_files)
+    if not data:
+        raise ConnectionResetError(f"{sender} ended before it replied")
+    message: dict[str, Any] = json.loads(data)
+    return message, files
+
+
+def bound(path: Path, mode: int) -> socket.socket:
+    """Return a listening socket, in place of one that an earlier process left."""
+    path.unlink(missing_ok=True)
+    with short(path.parent) as place:
+        return listening(f"{place}/{path.name}", mode, socket.SOCK_SEQPACKET)
+
+
+def start(
+    module: str, words: Sequence[str], listeners: Sequence[socket.socket], log: Path
+) -> subprocess.Popen[bytes]:
+    """Start ``python -m module`` in its own session, so that it survives the daemon."""
+    with _log_file(log) as errors:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", module, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            pass_fds=[listener.fileno() for listener in listeners],
+            start_new_session=True,
+            cwd="/",
+        )
 
 
 @contextlib.contextmanager
-def _short(directory: Path) -> Iterator[str]:
-    """Yield a path to a directory that fits into a socket address (108 bytes, unix(7))."""
-    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _log_file(path: Path) -> Iterator[int]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600)
     try:
-        yield f"/proc/self/fd/{fd}"
+        if os.fstat(fd).st_size > _MOST_LOG_BYTES:
+            os.ftruncate(fd, 0)
+        yield fd
     finally:
         os.close(fd)

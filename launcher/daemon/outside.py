@@ -21,6 +21,7 @@ from launcher.engine.image_files import ImageFiles
 from launcher.engine.images import Images
 from launcher.engine.logs import Logs
 from launcher.gpu import Events, GpuReader
+from launcher.host.terminal.connecting import TerminalSockets
 from launcher.mount_helper import Pins
 from launcher.output.keeper_client import OutputKeeper
 from launcher.ports.client import PortForwarder
@@ -57,10 +58,12 @@ class Outside:
             stored=passed_fds.stored(),
             set_frozen=host_jobs.set_frozen_of(config),
         )
-        pins, host = mounts.pins_of(config), host_jobs.machine_of(config)
+        sockets = TerminalSockets(config.state_dir / "terminals")
+        pins, host = mounts.pins_of(config), host_jobs.machine_of(config, sockets)
         image_files = ImageFiles(connection, engine[1])
         homes = homes_of(config, pins)
-        terminals = Terminals(keeper, ContainerTerminals(connection), config.state_dir / "logs")
+        commands = ContainerTerminals(connection)
+        terminals = Terminals(keeper, commands, sockets, config.state_dir / "logs")
         directory = Path(config.ports_directory or config.socket.parent / "ports")
         forwarder = PortForwarder(config.state_dir, directory, config.ports_socket)
         return cls(

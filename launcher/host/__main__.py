@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -18,6 +17,7 @@ from launcher.host.helper.jobs import Records
 from launcher.host.places import Places
 from launcher.host.plain import PlainPlaces
 from launcher.host.systemd.units import BOOTED, SystemdPlaces
+from launcher.listening import raise_file_limit
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("two sockets are needed: start launcher-host.socket, or pass them")
     logging.basicConfig(format="host jobs: %(message)s")
     os.umask(0o077)
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # four per job
+    raise_file_limit()  # it has four per job
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     root = unified_root()
     if root is None:

@@ -6,19 +6,19 @@ import contextlib
 import json
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launcher.companion import CompanionSocket, receive, send
 from launcher.errors import EngineUnavailable, LauncherError
 from launcher.host.cgroup import CgroupLimits
 from launcher.host.cgroup_usage import NO_USAGE, CgroupUsage
 from launcher.host.helper.children import Command
-from launcher.host.helper.connections import MOST_MESSAGE_BYTES
 
 SECONDS = 30.0
+HELPER = "the helper for host jobs"
 
 
 class HostUnavailable(EngineUnavailable):
@@ -55,35 +55,41 @@ class HostHelper:
         self, path: str, seconds: float = SECONDS, start: Callable[[], None] | None = None
     ) -> None:
         """``start`` starts a missing helper; None if systemd does."""
-        self._path, self._seconds, self._start = path, seconds, start
-        self._starting = threading.Lock()
+        self._path, self._socket = path, CompanionSocket(Path(path), seconds, start)
 
     @contextlib.contextmanager
     def expected(self, name: str, uid: int, limits: CgroupLimits) -> Iterator[Expectation]:
         """Let a user's command join a job; leaving the block cancels the start."""
-        with self._connect() as connection:
+        with self._connection() as connection:
             request = {"do": "expect", "name": name, "uid": uid, **_limits(limits)}
             yield Expectation(connection, str(_exchange(connection, request)["token"]))
 
-    def spawn(self, name: str, command: Command, limits: CgroupLimits, *output: int) -> ProcessTree:
+    def spawn(
+        self,
+        name: str,
+        command: Command,
+        limits: CgroupLimits,
+        *output: int,
+        stdin: int | None = None,
+    ) -> ProcessTree:
         """Start a command; ``output`` are the files for its stdout and stderr.
 
         The reading ends of pipes may follow: the helper keeps them open, so that a reader's death
         does not break the pipes. If the name was started before, its current state is returned.
         """
-        request = {"do": "spawn", "name": name, **_limits(limits)}
-        with self._connect() as connection, command.in_memory() as file:
-            return _tree(_exchange(connection, request, file, *output))
+        request = {"do": "spawn", "name": name, "stdin": stdin is not None, **_limits(limits)}
+        files = output if stdin is None else (*output, stdin)
+        with self._connection() as connection, command.in_memory() as file:
+            return _tree(_exchange(connection, request, file, *files))
 
     def wait(self, name: str) -> ProcessTree | None:
         """Return once all processes have ended; None if the helper has no record of the job.
 
         Raises ``HostUnavailable`` if the helper ends meanwhile.
         """
-        with self._connect() as connection:
-            _send(connection, {"do": "wait", "name": name})
+        with self._connection() as connection:
             connection.settimeout(None)
-            reply = _received(connection)
+            reply = _exchange(connection, {"do": "wait", "name": name})
         return _tree(reply) if "pid" in reply else None
 
     def state(self, name: str) -> tuple[ProcessTree | None, bool]:
@@ -96,30 +102,18 @@ class HostHelper:
 
         The list is empty if the helper has none.
         """
-        with self._connect() as connection:
-            _send(connection, {"do": "output", "name": name})
-            try:
-                return socket.recv_fds(connection, MOST_MESSAGE_BYTES, 2)[1]
-            except OSError as error:
-                raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
+        with self._connection() as connection:
+            return _exchange_files(connection, {"do": "output", "name": name}, 2)
 
     def names(self, store: str) -> list[str]:
         """Return the names of a store's jobs that have a record, a cgroup or a unit."""
-        request = {"do": "names", "store": store}
-        with self._connect() as connection:
-            _send(connection, request)
-            files: list[int] = []
-            try:
-                data, files, _, _ = socket.recv_fds(connection, MOST_MESSAGE_BYTES, 1)
-                _parsed(data)
-                with open(files[0], encoding="utf-8", closefd=False) as file:
-                    file.seek(0)
-                    return [str(name) for name in json.load(file)]
-            except OSError as error:
-                raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
-            finally:
-                for fd in files:
-                    os.close(fd)
+        with self._connection() as connection:
+            files = _exchange_files(connection, {"do": "names", "store": store}, 1)
+        if not files:
+            raise HostUnavailable(f"{HELPER} sent no names")
+        with os.fdopen(files[0], encoding="utf-8") as file:
+            file.seek(0)
+            return [str(name) for name in json.load(file)]
 
     def signal(self, name: str, number: int, *, tree: bool) -> None:
         """Send a signal to a job's main process, or to each of its processes."""
@@ -141,34 +135,20 @@ class HostHelper:
         self._request({"do": "remove", "name": name})
 
     def _request(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        with self._connect() as connection:
+        with self._connection() as connection:
             return _exchange(connection, request)
 
-    def _connect(self) -> socket.socket:
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[socket.socket]:
         try:
-            with self._starting:
-                try:
-                    return self._connected()
-                except (FileNotFoundError, ConnectionRefusedError):
-                    if self._start is None:
-                        raise
-                    self._start()
-                    return self._connected()
+            connection = self._socket.connect()
         except OSError as error:
             raise HostUnavailable(
-                f"the helper for host jobs cannot be reached at {self._path}: {error.strerror}",
+                f"{HELPER} cannot be reached at {self._path}: {error.strerror or error}",
                 fix="Start it: `systemctl start launcher-host.socket`.",
             ) from error
-
-    def _connected(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            connection.settimeout(self._seconds)
-            connection.connect(self._path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        with connection:
+            yield connection
 
 
 class Expectation:
@@ -181,46 +161,49 @@ class Expectation:
     def joined(self, seconds: float) -> ProcessTree | None:
         """Wait until the command has joined; None if none did within ``seconds``."""
         self._connection.settimeout(seconds)
-        try:
-            return _tree(_received(self._connection))
-        except TimeoutError:
-            return None
-
-
-def _send(connection: socket.socket, request: Mapping[str, Any], *files: int) -> None:
-    try:
-        socket.send_fds(connection, [json.dumps(request).encode()], files)
-    except OSError as error:
-        raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
+        with _explained():
+            try:
+                reply, _ = receive(self._connection, HELPER)
+            except TimeoutError:
+                return None
+        return _tree(_checked(reply))
 
 
 def _exchange(connection: socket.socket, request: Mapping[str, Any], *files: int) -> dict[str, Any]:
-    _send(connection, request, *files)
+    """Return the reply to a request, to which files may be passed."""
+    with _explained():
+        send(connection, request, *files)
+        reply, _ = receive(connection, HELPER)
+    return _checked(reply)
+
+
+def _exchange_files(connection: socket.socket, request: Mapping[str, Any], most: int) -> list[int]:
+    """Return the files with the reply to a request, for the caller to close."""
+    with _explained():
+        send(connection, request)
+        reply, files = receive(connection, HELPER, most)
+    _checked(reply)
+    return files
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Map the errors of a connection to ``HostUnavailable``."""
     try:
-        return _received(connection)
+        yield
     except TimeoutError as error:
-        raise HostUnavailable("the helper for host jobs does not answer") from error
-
-
-def _received(connection: socket.socket) -> dict[str, Any]:
-    """Return the next message; raises ``TimeoutError`` if none comes."""
-    try:
-        data = connection.recv(MOST_MESSAGE_BYTES)
-    except TimeoutError:
-        raise
+        raise HostUnavailable(f"{HELPER} does not answer") from error
+    except ConnectionResetError as error:
+        raise HostUnavailable(f"{HELPER} ended before it replied") from error
     except OSError as error:
-        raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
-    return _parsed(data)
+        raise HostUnavailable(f"{HELPER}: {error.strerror or error}") from error
 
 
-def _parsed(data: bytes) -> dict[str, Any]:
-    """Return the reply in a message; raises the error in it, if any."""
-    if not data:
-        raise HostUnavailable("the helper for host jobs ended before it replied")
-    message: dict[str, Any] = json.loads(data)
-    if "error" in message:
-        raise HostRefused(str(message["error"]), message.get("errno"), message.get("place"))
-    return message
+def _checked(reply: dict[str, Any]) -> dict[str, Any]:
+    """Return a reply; raises the error in it, if any."""
+    if "error" in reply:
+        raise HostRefused(str(reply["error"]), reply.get("errno"), reply.get("place"))
+    return reply
 
 
 def _tree(message: Mapping[str, Any]) -> ProcessTree:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from launcher.host.cgroup import Cgroup, CgroupLimits
-from launcher.host.helper.children import Command
+from launcher.host.helper.children import Command, CommandFiles
 
 
 class Started(NamedTuple):
@@ -45,8 +45,7 @@ class Places(Protocol):
         name: str,
         command: Command,
         limits: CgroupLimits,
-        stdout: int,
-        stderr: int,
+        files: CommandFiles,
         begins: Begins,
     ) -> Started:
         """Start a command in a new cgroup; return once it executes.

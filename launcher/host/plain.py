@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from launcher.host.cgroup import Cgroup, CgroupLimits
-from launcher.host.helper.children import Command, start
+from launcher.host.helper.children import Command, CommandFiles, start
 from launcher.host.places import Begins, End, Started
 
 DIRECTORY = "launcher.host"
@@ -36,15 +36,14 @@ class PlainPlaces:
         name: str,
         command: Command,
         limits: CgroupLimits,
-        stdout: int,
-        stderr: int,
+        files: CommandFiles,
         begins: Begins,
     ) -> Started:
         """Start a command as a child."""
         cgroup = self.cgroup(name)
         cgroup.create(limits)
         try:
-            pid = start(command, cgroup, stdout, stderr, lambda pid: begins(pid, cgroup))
+            pid = start(command, cgroup, files, lambda pid: begins(pid, cgroup))
         except BaseException:
             cgroup.remove()
             raise

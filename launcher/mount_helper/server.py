@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 MOST_AT_ONCE = 32
 REQUEST_SECONDS = 5.0
 """Time limit for receiving a request, and for sending its reply."""
+RETRY_SECONDS = 1.0
+"""The pause after a connection could not be accepted: no descriptors are free."""
 _SD_LISTEN_FDS_START = 3
 
 Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -32,8 +35,18 @@ Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 def accepted(listener: socket.socket) -> Iterator[socket.socket]:
     """Yield the connections of a listening socket, as systemd passes one."""
+    is_short = False
     while True:
-        yield listener.accept()[0]
+        try:
+            connection = listener.accept()[0]
+        except OSError as error:
+            if not is_short:
+                log.warning("cannot accept connections, trying again: %s", error.strerror)
+            is_short = True
+            time.sleep(RETRY_SECONDS)
+            continue
+        is_short = False
+        yield connection
 
 
 def bound(path: str) -> socket.socket:

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from launcher import passed_fds
-from launcher.listening import listening
+from launcher.companion import bound
+from launcher.listening import raise_file_limit
 from launcher.output.keeper import Keeper
 
 NICE = 5
@@ -28,23 +29,18 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     logging.basicConfig(format="output keeper: %(message)s")
     os.umask(0o077)
+    raise_file_limit()
     with contextlib.suppress(PermissionError):  # it was started with a lower priority
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     if args.listen is not None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # pid 1 has no default action
-        Keeper(_bound(args.listen), math.inf).serve()
+        Keeper(bound(args.listen, 0o600), math.inf).serve()
         return 0
     fd = passed_fds.listener() if args.listener is None else args.listener
     if fd is None:
         parser.error("no socket was passed: use --listen, or start the systemd socket")
     Keeper(socket.socket(fileno=fd)).serve()
     return 0
-
-
-def _bound(path: Path) -> socket.socket:
-    """Return a listening socket, in place of one that an earlier keeper left."""
-    path.unlink(missing_ok=True)
-    return listening(str(path), 0o600, socket.SOCK_SEQPACKET)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from typing import Any
 
 from launcher import __version__
 from launcher.companion import MOST_MESSAGE_BYTES
+from launcher.listening import Acceptor
 from launcher.output.log_file import LogWriter
 from launcher.output.sessions import Sessions
 from launcher.output.sources import Source, taken_over
@@ -81,11 +82,10 @@ class Keeper:
     """Serves the connections of one listening socket until it is idle."""
 
     def __init__(self, listener: socket.socket, idle_seconds: float = IDLE_SECONDS) -> None:
-        listener.setblocking(False)
-        self._listener = listener
         self._idle_seconds = idle_seconds
         self._selector = selectors.DefaultSelector()
         self._outputs: dict[str, KeptOutput] = {}
+        self._acceptor = Acceptor(listener, self._watch_listener(listener), log.warning)
         self._clients: set[DaemonConnection] = set()
         self._sessions = Sessions(self._selector)
         self._reading = 0
@@ -94,11 +94,11 @@ class Keeper:
 
     def serve(self) -> None:
         """Serve until no output is read and no daemon is connected for ``idle_seconds``."""
-        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         while not self._is_idle():
             for key, _ in self._selector.select(self._patience()):
                 key.data()
             self._sessions.release()
+            self._acceptor.resume_if_due()
             self._notify()
 
     def _is_idle(self) -> bool:
@@ -111,13 +111,21 @@ class Keeper:
             return max(0.0, self._notified_at + NOTIFY_INTERVAL_S - time.monotonic())
         held = self._sessions.patience()
         longest = LONGEST_PATIENCE_SECONDS if held is None else held
-        return min(self._idle_seconds, longest)
+        paused = self._acceptor.patience()
+        return min(self._idle_seconds, longest, longest if paused is None else paused)
+
+    def _watch_listener(self, listener: socket.socket) -> Callable[[bool], None]:
+        def watch(on: bool) -> None:
+            if on:
+                self._selector.register(listener, selectors.EVENT_READ, self._accept)
+            else:
+                self._selector.unregister(listener)
+
+        return watch
 
     def _accept(self) -> None:
-        try:
-            connection = self._listener.accept()[0]
-        except OSError as error:
-            log.warning("cannot accept a connection: %s", error)
+        connection = self._acceptor.accept()
+        if connection is None:
             return
         if len(self._clients) >= MOST_CLIENTS:
             connection.close()

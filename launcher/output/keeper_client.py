@@ -40,14 +40,20 @@ class OutputKeeper:
         """Make the keeper stop reading an output and forget it."""
         self._request({"do": "forget", "path": str(path)})
 
-    def hold_console(self, path: Path, uid: int, stream: int) -> None:
-        """Hold the stream with the input of an attempt's container, for the clients to come.
+    def hold_console(
+        self, path: Path, uid: int, stream: int, *, waits: bool = False, keeps: bool = True
+    ) -> None:
+        """Hold the stream with the input of an attempt, for the clients to come.
 
-        ``path`` is that of its log; ``uid`` is charged.
+        ``path`` is that of its log; ``uid`` is charged. If it ``waits``, the output of a job that
+        has not started yet is held back a little for a first client. If this client ``keeps`` the
+        stream too, it stays open when the keeper dies.
         """
         self.drop_console(path)
-        self._consoles[path] = socket.socket(fileno=os.dup(stream))
-        self._request({"do": "console", "path": str(path), "uid": uid}, stream)
+        if keeps:
+            self._consoles[path] = socket.socket(fileno=os.dup(stream))
+        request = {"do": "console", "path": str(path), "uid": uid, "waits": waits}
+        self._request(request, stream)
 
     def hold_again(self, path: Path, uid: int) -> bool:
         """Hold a console that an earlier keeper had; False if its stream is not there any more."""

@@ -51,7 +51,8 @@ def is_gone(connection: socket.socket) -> bool:
 class Relay:
     """A stream of Docker's, and its client, if one is attached.
 
-    With ``stays`` the stream survives its clients: what comes while there is none is dropped.
+    With ``stays`` the stream survives its clients: what comes while there is none is dropped, but
+    if it ``waits`` it is held back for a first client for at most HOLD_SECONDS.
     A ``lossy`` one drops what its client does not take in time, so that it delays nobody; with
     ``framed`` only whole frames.
     """
@@ -64,6 +65,7 @@ class Relay:
         ended: Callable[[Relay], None],
         *,
         stays: bool = False,
+        waits: bool = False,
         lossy: bool = False,
         framed: bool = False,
     ) -> None:
@@ -75,7 +77,7 @@ class Relay:
         self.uid = uid
         self.active_at = time.monotonic()
         """When something was typed or printed, or the client left."""
-        self.held_until = self.active_at + HOLD_SECONDS if stays else 0.0
+        self.held_until = self.active_at + HOLD_SECONDS if waits else 0.0
         self._register()
 
     _client: Side | None

@@ -14,11 +14,14 @@ import time
 from collections import Counter
 from typing import Any
 
+from launcher.listening import most_of_user
 from launcher.output.relay import Relay
 
-MOST_RELAYS = 512
+MOST_RELAYS = 1024
+"""The maximum number of relays of all users, beside consoles."""
 MOST_OF_USER = 64
-"""With so many relays, in all or of one user, only consoles are added."""
+"""The maximum number of relays of one user; above it only consoles are added. It is less while all
+users together have many (``most_of_user``)."""
 
 
 class Sessions:
@@ -53,7 +56,8 @@ class Sessions:
         (stream,) = files
         if (before := self._consoles.get(path)) is not None:
             before.close()
-        self._consoles[path] = self._relay(path, stream, int(request["uid"]), stays=True)
+        uid, waits = int(request["uid"]), bool(request.get("waits"))
+        self._consoles[path] = self._relay(path, stream, uid, stays=True, waits=waits)
         return {}
 
     def join(self, request: dict[str, Any], files: list[int]) -> dict[str, Any]:
@@ -114,8 +118,14 @@ class Sessions:
     def _must_have_room(self, uid: int) -> None:
         self._part_from_gone()
         of_user = sum(relay.uid == uid for relay in self._relays)
-        if len(self._relays) >= MOST_RELAYS or of_user >= MOST_OF_USER:
-            raise OSError(f"no more than {MOST_OF_USER} terminals of a user, {MOST_RELAYS} in all")
+        free = MOST_RELAYS - (len(self._relays) - len(self._consoles))
+        most = most_of_user(MOST_OF_USER, free)
+        if of_user >= most:
+            why = "" if most == MOST_OF_USER else " while other users have this many open"
+            raise OSError(
+                f"uid {uid} has {of_user} terminals open, no more than {most} are allowed{why}:"
+                " leave some of them (ctrl-p ctrl-q), or try again later"
+            )
 
     def _part_from_gone(self) -> None:
         for relay in list(self._relays):

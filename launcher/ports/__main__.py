@@ -12,12 +12,11 @@ import sys
 from pathlib import Path
 
 from launcher import passed_fds
-from launcher.companion import MOST_MESSAGE_BYTES
-from launcher.listening import listening
+from launcher.companion import MOST_MESSAGE_BYTES, bound
+from launcher.listening import RETRY_SECONDS, raise_file_limit
 from launcher.ports.forwarder import Forwarder
 
 IDLE_SECONDS = 5.0
-RETRY_SECONDS = 0.5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,18 +27,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--directory", type=Path, required=True, help="where the sockets are made")
     args = parser.parse_args(arguments)
     logging.basicConfig(format="ports: %(message)s")
+    raise_file_limit()
+    try:
+        forwarder = Forwarder(args.directory)
+    except OSError as error:
+        print(f"error: the sockets of ports have no place: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
     fd = passed_fds.listener() if args.listener is None else args.listener
     if args.listen is not None:
-        args.listen.unlink(missing_ok=True)
-        listener = listening(str(args.listen), 0o600, socket.SOCK_SEQPACKET)
+        listener = bound(args.listen, 0o600)
     elif fd is not None:
         listener = socket.socket(fileno=fd)
     else:
         parser.error("no socket was passed: use --listen, or start the systemd socket")
-    args.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    args.directory.chmod(0o755)  # whatever the umask
     idle = math.inf if args.listen is not None else IDLE_SECONDS
-    asyncio.run(serve(listener, Forwarder(args.directory), idle))
+    asyncio.run(serve(listener, forwarder, idle))
     return 0
 
 
@@ -48,6 +50,7 @@ async def serve(listener: socket.socket, forwarder: Forwarder, idle_seconds: flo
     loop = asyncio.get_running_loop()
     listener.setblocking(False)
     tasks: set[asyncio.Task[None]] = set()
+    is_short = False
     while True:
         try:
             async with asyncio.timeout(None if idle_seconds == math.inf else idle_seconds):
@@ -57,9 +60,12 @@ async def serve(listener: socket.socket, forwarder: Forwarder, idle_seconds: flo
                 return
             continue
         except OSError as error:  # no descriptors are left: the open ports go on
-            logging.warning("cannot accept a connection: %s", error)
+            if not is_short:
+                logging.warning("cannot accept connections, trying again: %s", error.strerror)
+            is_short = True
             await asyncio.sleep(RETRY_SECONDS)
             continue
+        is_short = False
         task = loop.create_task(_answer(connection, forwarder))
         tasks.add(task)
         task.add_done_callback(tasks.discard)

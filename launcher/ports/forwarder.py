@@ -13,17 +13,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.listening import listening
+from launcher.listening import (
+    Acceptor,
+    bound_paths,
+    listening,
+    most_of_user,
+    own_directory,
+)
 from launcher.peers import peer_of
 from launcher.ports.namespaces import namespace_of, socket_within
 
 log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 256
-"""The maximum number of connections to the ports of one user's jobs."""
+"""The maximum number of connections to the ports of one user's jobs. It is less while all users
+together have many (``most_of_user``)."""
+MOST_OF_ALL = 8192
+"""The maximum number of connections, of two descriptors each."""
 CONNECT_SECONDS = 10.0
 _LOCALHOST = "127.0.0.1"
 _PIECE = 1 << 16
+_SUFFIX = ".sock"
+_MOST_PATH_BYTES = 107
+"""The maximum length of the path of a unix socket, which clients connect to (unix(7))."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +64,15 @@ class Forwarder:
     """Serves the daemon's requests, one JSON object per message (SOCK_SEQPACKET)."""
 
     def __init__(self, directory: Path) -> None:
+        """Make the directory of the sockets, without those that an earlier forwarder left.
+
+        Raises ``OSError`` if it is another user's.
+        """
+        own_directory(directory, 0o755)
+        in_use = bound_paths()
+        for path in directory.glob(f"*{_SUFFIX}"):
+            if str(path) not in in_use:
+                path.unlink(missing_ok=True)
         self._directory = directory
         self._open: dict[str, Forwarding] = {}
         self._connections: Counter[int] = Counter()
@@ -93,14 +114,10 @@ class Forwarder:
         return {"ports": made.ports}
 
     def _listen(self, forwarding: Forwarding, port: int, request: dict[str, Any]) -> dict[str, Any]:
-        path = self._directory / f"{forwarding.name.partition('.')[0]}-{port}.sock"
+        path = self._directory / f"{forwarding.name.partition('.')[0]}-{port}{_SUFFIX}"
         view: dict[str, Any] = {"port": port, "socket": "", "loopback": None}
         try:
-            path.unlink(missing_ok=True)
-            listener = listening(str(path), 0o600)
-            if os.getuid() == 0:
-                os.chown(path, forwarding.uid, -1)
-            self._accept_on(forwarding, listener, port)
+            self._accept_on(forwarding, _listening(path, forwarding.uid), port)
             view["socket"] = str(path)
             if request.get("loopback"):
                 first, last = request["loopback"]
@@ -112,19 +129,27 @@ class Forwarder:
         return view
 
     def _accept_on(self, forwarding: Forwarding, listener: socket.socket, port: int) -> None:
-        listener.setblocking(False)
         forwarding.listeners.append(listener)
         loop = asyncio.get_running_loop()
-        loop.add_reader(listener, self._accept, forwarding, listener, port)
 
-    def _accept(self, forwarding: Forwarding, listener: socket.socket, port: int) -> None:
-        try:
-            client = listener.accept()[0]
-        except OSError:
-            return
+        def watch(on: bool) -> None:
+            if on:
+                loop.add_reader(listener, accept)
+            else:
+                loop.remove_reader(listener)
+
+        def accept() -> None:
+            if (client := acceptor.accept()) is not None:
+                self._admit(forwarding, client, port)
+
+        acceptor = Acceptor(listener, watch, log.warning, loop.call_later)
+
+    def _admit(self, forwarding: Forwarding, client: socket.socket, port: int) -> None:
+        """Relay for a client, or close the connection of one that is not allowed."""
         local = client.family == socket.AF_UNIX
         allowed = not local or peer_of(client).uid in (forwarding.uid, 0)
-        if not allowed or self._connections[forwarding.uid] >= MOST_CONNECTIONS:
+        most = most_of_user(MOST_CONNECTIONS, MOST_OF_ALL - self._connections.total())
+        if not allowed or self._connections[forwarding.uid] >= most:
             client.close()
             return
         self._connections[forwarding.uid] += 1
@@ -148,6 +173,7 @@ class Forwarder:
             log.debug("%s port %d: %s", forwarding.name, port, errors.exceptions)
         finally:
             self._connections[forwarding.uid] -= 1
+            self._connections += Counter()  # drops the users at zero
 
     def _close(self, forwarding: Forwarding) -> None:
         """Close the ports of an attempt whose container has ended."""
@@ -194,6 +220,25 @@ def _namespace(pid: int, container: str) -> int | None:
         os.close(namespace)
         return None
     return namespace
+
+
+def _listening(path: Path, uid: int) -> socket.socket:
+    """Return a listening socket that belongs to a user; raises ``OSError``."""
+    if (length := len(os.fsencode(path))) > _MOST_PATH_BYTES:
+        raise OSError(
+            f"the path {path} has {length} bytes, and a socket's has {_MOST_PATH_BYTES} at most:"
+            " set ports_directory in launcher.toml to a shorter one"
+        )
+    path.unlink(missing_ok=True)
+    listener = listening(str(path), 0o600)
+    try:
+        if os.getuid() == 0:
+            os.chown(path, uid, -1)
+    except BaseException:
+        listener.close()
+        path.unlink(missing_ok=True)
+        raise
+    return listener
 
 
 def _free_port(first: int, last: int) -> socket.socket:

@@ -21,6 +21,7 @@ from launcher.pidfd import kernel_tells
 from launcher.wire import GpuRequest, JobSpec, JobView
 from tests.acceptance.conftest import MakeShell
 from tests.acceptance.shell import LAUNCH, Shell
+from tests.acceptance.terminal import Terminal
 from tests.conftest import MakeDaemon
 from tests.support.daemon import CONFIG, DaemonProcess, as_user
 from tests.support.user import OrdinaryUser
@@ -43,6 +44,12 @@ def last_is(daemon: DaemonProcess, state: str) -> bool:
 def slices_free(daemon: DaemonProcess) -> bool:
     """Whether every slice is free, and the last job's end is on record."""
     return last(daemon).state == "DONE" and {s.state for s in daemon.client.slices()} == {"free"}
+
+
+def test_a_terminal_that_is_not_there_is_refused_as_by_run(launch: Shell) -> None:
+    ended = launch("host", "-it", "true")
+    assert (ended.code, "stdin is not a terminal, which -it needs" in ended.err) == (2, True)
+    assert launch("host", "-q", "--gpus", "none", "-i", "cat", stdin=b"sent").ok().text == "sent"
 
 
 def test_it_is_the_callers_own_command_with_a_slice(launch: Shell, tmp_path: Path) -> None:
@@ -264,6 +271,26 @@ def test_a_client_that_is_killed_leaves_its_command_and_the_lease(
     wait_until(lambda: slices_free(shared), timeout=20)
     job = last(shared)
     known = ("FAILED", 6) if kernel_tells() else ("LOST", None)
+    assert (job.outcome, job.exit_code) == known
+
+
+def test_a_shell_whose_client_is_killed_ends_and_keeps_no_slice(
+    launch: Shell, shared: DaemonProcess
+) -> None:
+    script = '"$0" host -it --profile 1g.6gb -- bash --norc; sleep 600'
+    terminal = Terminal(["sh", "-c", script, str(LAUNCH)], launch.environment)
+    try:
+        terminal.type("echo here-$((40+2))\r")
+        terminal.shows("here-42")
+        login = terminal.process.pid  # of whose terminal the client is not the first process
+        children = Path(f"/proc/{login}/task/{login}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGKILL)
+        wait_until(lambda: slices_free(shared), timeout=20)
+    finally:
+        terminal.process.kill()
+        terminal.end()
+    job = last(shared)
+    known = ("FAILED", 128 + signal.SIGHUP) if kernel_tells() else ("LOST", None)
     assert (job.outcome, job.exit_code) == known
 
 

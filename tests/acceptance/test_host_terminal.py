@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 
 from tests.acceptance.shell import Shell
+from tests.conftest import MakeDaemon
+from tests.support.keepers import keeper_of
 from tests.support.wait import wait_until
 
 
@@ -84,3 +86,51 @@ def test_a_program_that_is_missing_is_said(launch: Shell) -> None:
     job = launch("host", "-dit", "--gpus", "none", "no-such-program").ok().text.strip()
     assert launch("wait", job).code == 127
     assert "no-such-program: No such file" in launch("logs", job).text
+
+
+def test_a_job_that_nobody_uses_ends_as_one_in_a_container_does(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon(config='[interactive]\nidle = "2s"\n').start()
+    launch = Shell(daemon.environment, daemon.place)
+    try:
+        job = started(launch, "bash", "--norc")
+        terminal = launch.open_terminal("attach", job)
+        terminal.type("echo here-$((40+2))\r")
+        terminal.shows("here-42")
+        shown = launch("show", job, "-o", "json").json
+        assert (shown["terminal"]["writes"], shown["terminal"]["limit"]) == (True, 2)
+        terminal.process.kill()
+        assert launch("wait", job).code == 130
+        assert "nobody used its terminal" in launch("show", job).text
+        never_used = started(launch, "bash", "--norc")
+        assert launch("wait", never_used).code == 130
+    finally:
+        launch.close()
+
+
+def test_a_terminal_survives_its_keeper_and_a_restart_of_the_daemon(
+    make_daemon: MakeDaemon,
+) -> None:
+    daemon = make_daemon().start()
+    launch = Shell(daemon.environment, daemon.place)
+    try:
+        job = started(launch, "bash", "--norc")
+        terminal = launch.open_terminal("attach", job)
+        terminal.type("X=kept\r")
+        os.kill(keeper_of(daemon), signal.SIGKILL)
+
+        def goes_on() -> bool:
+            terminal.type("echo $X-once\r")
+            return "kept-once" in terminal.shown
+
+        wait_until(goes_on, 30, "the client has attached again")
+        daemon.kill()
+        daemon.start()
+        more = launch.open_terminal("attach", "--take", job)
+        more.type("echo $X-twice\r")
+        more.shows("kept-twice")
+        more.type("exit 3\r")
+        assert more.end()[0] == 3
+        sockets = daemon.state / "terminals"
+        wait_until(lambda: not list(sockets.iterdir()), 30, "its socket is removed")
+    finally:
+        launch.close()

@@ -135,6 +135,26 @@ def test_on_a_terminal_a_page_is_formatted(launch: Shell) -> None:
     assert "```" not in text
 
 
+@pytest.mark.parametrize(
+    ("word", "heading", "said"),
+    [
+        ("jupyter", "## Ports", "launch submit jobs/jupyter.yaml"),
+        ("TensorBoard", "## Ports", "--port 6006"),
+        ("vscode", "## Ports", "Remote-SSH"),
+        ("notebook", "## Ports", "launch help interactive"),
+        ("Notebooks", "## Ports", "launch help interactive"),
+        ("ssh", "", "launch help laptop"),
+    ],
+)
+def test_a_word_that_users_look_for_leads_to_a_section(
+    launch: Shell, word: str, heading: str, said: str
+) -> None:
+    text = launch("help", word).ok().text
+    assert text.startswith(heading or "#")
+    assert said in text
+    assert f"{word} is in these sections of the manual:" in text
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_verbs_page_has_each_verb(verb: str) -> None:
     assert f"#### launch {verb}\n" in page("verbs")

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,11 @@ from launcher.errors import LauncherError
 from launcher.host.cgroup import Cgroup, CgroupLimits, unified_root
 from launcher.host.client import HostHelper, HostRefused, ProcessTree
 from launcher.host.helper.children import Command
+from launcher.host.helper.connections import MOST_CONNECTIONS_OF_USER
 from launcher.host.helper.jobs import HostJob, Records
 from launcher.host.joining import join
 from launcher.pidfd import kernel_tells
+from tests.support.user import OrdinaryUser
 from tests.support.wait import wait_until
 
 STORE = f"t{os.getpid()}"
@@ -237,6 +239,46 @@ def test_the_same_start_twice_starts_one_command(place: Place) -> None:
     name, tree = spawned(place, "sleep", "600")
     assert spawned(place, "sleep", "600", name=name)[1] == tree
     assert cgroup(name) == [str(tree.pid)]
+
+
+def test_a_command_gets_the_stdin_that_it_is_given_and_an_empty_one_otherwise(place: Place) -> None:
+    def read_by_cat(stdin: int | None) -> bytes:
+        command = Command(("cat",), {"PATH": os.environ["PATH"]}, {}, "/", 0, 0, [0])
+        with output() as (out, to_out, _, to_err):
+            name = place.name()
+            place.asks.spawn(name, command, NONE, to_out, to_err, stdin=stdin)
+            ended = place.asks.wait(name)
+            assert ended is not None
+            os.set_blocking(out, False)
+            try:
+                return os.read(out, 100)
+            except BlockingIOError:
+                return b""
+
+    given, gives = os.pipe()
+    os.write(gives, b"typed")
+    os.close(gives)
+    assert read_by_cat(given) == b"typed"
+    os.close(given)
+    assert read_by_cat(None) == b""
+
+
+def test_a_user_above_the_number_of_connections_is_told_so_and_harms_no_other_one(
+    place: Place,
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(MOST_CONNECTIONS_OF_USER):
+            silent = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            silent.connect(place.join_path)
+        with pytest.raises(LauncherError, match="uid 0 has 16 connections, and no more than 16"):
+            join(place.join_path, "token")
+        assert place.asks.state(place.name()) == (None, False)
+        other = "import sys, launcher.host.joining as j; j.join(sys.argv[1], 'token')"
+        person = OrdinaryUser()
+        words = [*person.command(), sys.executable, "-P", "-c", other, place.join_path]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/")
+        person.close()
+        assert "no job of this user waits for its command" in done.stderr
 
 
 def test_signals_reach_the_main_process_or_all_and_kill_ends_what_forks_on(place: Place) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from launcher.host.cgroup import Cgroup, CgroupLimits, unified_root
 from launcher.host.client import HostHelper, HostRefused, ProcessTree
-from launcher.host.helper.children import Command
+from launcher.host.helper.children import Command, CommandFiles
 from launcher.host.helper.helper import Helper
 from launcher.host.helper.jobs import Records
 from launcher.host.places import Begins, End, Started
@@ -53,8 +53,7 @@ class SlowPlaces(PlainPlaces):
         name: str,
         command: Command,
         limits: CgroupLimits,
-        stdout: int,
-        stderr: int,
+        files: CommandFiles,
         begins: Begins,
     ) -> Started:
         if command.uid == SLOW:

@@ -42,6 +42,7 @@ class Jobs:
         output: int = -1,
         directory: str = "/",
         user: str = USER,
+        stdin: int | None = None,
         **environment: str,
     ) -> tuple[str, ProcessTree]:
         """Start a command as a user; its output is discarded by default."""
@@ -52,7 +53,7 @@ class Jobs:
         to = null if output == -1 else output
         try:
             tree = self.helper.spawn(
-                name, Command(words, {}, told, directory, *ids), CgroupLimits(), to, to
+                name, Command(words, {}, told, directory, *ids), CgroupLimits(), to, to, stdin=stdin
             )
             return name, tree
         finally:
@@ -95,6 +96,19 @@ def test_a_service_runs_as_its_user_with_what_pam_adds(jobs: Jobs) -> None:
     assert told[:3] == [str(PERSON.pw_uid), str(PERSON.pw_gid), "/"]
     assert told[3] == "yes a $b"
     assert f"0::/launcher.slice/{unit(jobs.names[0])}" in told[4:]
+
+
+def test_a_service_gets_the_stdin_that_it_is_given(jobs: Jobs) -> None:
+    given, gives = os.pipe()
+    (reads, writes), typed = os.pipe(), b"typed"
+    name, _ = jobs.spawn("cat", stdin=given, output=writes)
+    for fd in (given, writes):
+        os.close(fd)
+    os.write(gives, typed)
+    os.close(gives)
+    with open(reads, "rb") as told:  # noqa: PTH123
+        assert told.read() == typed
+    assert jobs.ended(name).status == 0
 
 
 def test_the_environment_is_not_shown_to_other_users(jobs: Jobs) -> None:

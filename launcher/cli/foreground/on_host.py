@@ -28,8 +28,11 @@ _ASK_SECONDS = 5.0
 """The daemon answers within this time whether a command runs again."""
 
 
-def run_on_host(client: Client, request: JobSpec, *, quiet: bool) -> int:
-    """Queue the job, run its command when it is its turn, and return its exit status."""
+def run_on_host(client: Client, request: JobSpec, *, quiet: bool, interactive: bool) -> int:
+    """Queue the job, run its command when it is its turn, and return its exit status.
+
+    The command of an ``interactive`` one gets SIGHUP if this process dies, as from a terminal.
+    """
     job = client.submit([request])[0]
     narrator = Narrator(job.id, None, quiet=quiet, outlook=Outlook(client, job.id))
     requeues = 0
@@ -41,7 +44,7 @@ def run_on_host(client: Client, request: JobSpec, *, quiet: bool) -> int:
             return end_status(end, narrator, interrupts, quiet=quiet)
         narrator.turn = None
         environment = {**os.environ, **request.environment, **_variables(turn)}
-        status = _run(request.command or [], environment, turn)
+        status = _run(request.command or [], environment, turn, interactive=interactive)
         if _may_run_again(request, status):
             continue
         requested = _requeues(client, job.id)
@@ -82,7 +85,13 @@ def _variables(turn: Mapping[str, Any]) -> dict[str, str]:
     return {**ours, "CUDA_VISIBLE_DEVICES": str(variables.get("CUDA_VISIBLE_DEVICES", ""))}
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], turn: Mapping[str, Any]) -> int:
+def _run(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    turn: Mapping[str, Any],
+    *,
+    interactive: bool,
+) -> int:
     """Run a command as a child on this terminal; returns its wait status.
 
     Ctrl-C and such reach it by the terminal; what is sent to this process alone is passed on.
@@ -93,11 +102,12 @@ def _run(command: Sequence[str], environment: Mapping[str, str], turn: Mapping[s
     sys.stderr.flush()
     ours = (signal.SIGINT, signal.SIGQUIT)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ours}
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _become(command, environment, turn)
+        _become(command, environment, turn, parent if interactive else None)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         before[number] = signal.signal(number, lambda number, _: os.kill(pid, number))
     status = os.waitpid(pid, 0)[1]
@@ -108,14 +118,22 @@ def _run(command: Sequence[str], environment: Mapping[str, str], turn: Mapping[s
 
 
 def _become(
-    command: Sequence[str], environment: Mapping[str, str], turn: Mapping[str, Any]
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    turn: Mapping[str, Any],
+    parent: int | None,
 ) -> NoReturn:
-    """Join the job's cgroup and execute the command; the life of the child."""
-    from launcher.host.joining import join
+    """Join the job's cgroup and execute the command; the life of the child.
+
+    It is hung up with ``parent``, if there is one.
+    """
+    from launcher.host.joining import hang_up_with, join
 
     code = EXIT_NEVER_RAN
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
+        if parent is not None:
+            hang_up_with(parent)
         join(turn["socket"], turn["token"])
         os.execvpe(command[0], list(command), dict(environment))
     except LauncherError as error:

@@ -24,7 +24,7 @@ from launcher.daemon.loop.threads import in_thread
 from launcher.engine.attach import ContainerTerminals, ExecState, Streams
 from launcher.engine.outcome import Refused, Unknown
 from launcher.errors import EngineUnavailable, LauncherError, StaleRequest, Unavailable
-from launcher.host.terminal import connecting
+from launcher.host.terminal.connecting import WATCH, WRITE, TerminalSockets
 from launcher.output.keeper_client import OutputKeeper
 from launcher.output.log_file import path_of
 from launcher.wire.terminal import (
@@ -62,8 +62,15 @@ class TerminalPlace:
 class Terminals:
     """The terminals of one daemon's jobs, by the paths of their logs."""
 
-    def __init__(self, keeper: OutputKeeper, commands: ContainerTerminals, directory: Path) -> None:
-        self._keeper, self._commands, self._directory = keeper, commands, directory
+    def __init__(
+        self,
+        keeper: OutputKeeper,
+        commands: ContainerTerminals,
+        sockets: TerminalSockets,
+        directory: Path,
+    ) -> None:
+        self._keeper, self._commands = keeper, commands
+        self._sockets, self._directory = sockets, directory
         self._locking = threading.Lock()
         self._locks: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
 
@@ -75,9 +82,6 @@ class Terminals:
         With ``take`` whoever writes is parted from it. Raises ``StaleRequest`` if the job's
         container has ended, ``Unavailable``.
         """
-        if place.on_host:
-            self._attach_on_host(place, uid, client, take=take, watch=watch)
-            return
         with _explained():
             if place.streams.stdin and not watch and self._writes(place, uid, client, take=take):
                 return
@@ -101,28 +105,12 @@ class Terminals:
         path, uid = self._path(place), place.streams.uid
         if not self._keeper.hold_again(path, uid):
             with self._stream(place, stdin=True) as stream:
-                self._keeper.hold_console(path, uid, stream)
+                # A host job's terminal waits for a writer that does not read: none may be left.
+                self._keeper.hold_console(path, uid, stream, keeps=not place.on_host)
 
     def _lock_of(self, path: Path) -> threading.Lock:
         with self._locking:
             return self._locks.setdefault(path, threading.Lock())
-
-    def _attach_on_host(
-        self, place: TerminalPlace, uid: int, client: int, *, take: bool, watch: bool
-    ) -> None:
-        """Attach to the program that has the terminal of a host job."""
-        name, owner, path = self._running(place), place.streams.uid, self._path(place)
-        with _explained():
-            if not watch:
-                purpose = connecting.TAKE if take else connecting.WRITE
-                with connecting.connect(name, owner, purpose) as stream:
-                    if connecting.writes(stream):
-                        head = head_of({ROLE_HEADER: WRITES}, tty=True)
-                        self._keeper.relay(path, uid, head, stream.fileno(), client, sends=True)
-                        return
-            with connecting.connect(name, owner, connecting.WATCH) as stream:
-                head = head_of({ROLE_HEADER: WATCHES}, tty=True)
-                self._keeper.relay(path, uid, head, stream.fileno(), client, sends=False)
 
     def execute(
         self, place: TerminalPlace, uid: int, client: int, request: wire.ExecRequest
@@ -148,7 +136,7 @@ class Terminals:
         with _explained():
             container = self._running(place)
             if place.on_host:
-                connecting.resize(container, place.streams.uid, size.rows, size.columns)
+                self._sockets.resize(container, size.rows, size.columns)
             elif size.command is None:
                 self._commands.resize_terminal(container, size.rows, size.columns)
             else:
@@ -209,6 +197,10 @@ class Terminals:
     @contextlib.contextmanager
     def _stream(self, place: TerminalPlace, *, stdin: bool) -> Iterator[int]:
         name = self._running(place)
+        if place.on_host:
+            with self._sockets.connect(name, WRITE if stdin else WATCH) as connection:
+                yield connection.fileno()
+            return
         with contextlib.closing(self._commands.attach(name, stdin=stdin)) as stream:
             # Docker attaches to an ended container too, as before a start: nothing ever comes.
             if not self._commands.is_running(name):
@@ -226,10 +218,7 @@ async def watch_terminals(
         places = [
             TerminalPlace.of(job, world.attempts[job.id].container_name)
             for job in world.jobs.values()
-            if job.interactive
-            and not job.on_host
-            and job.state is State.RUNNING
-            and job.id in world.attempts
+            if job.interactive and job.state is State.RUNNING and job.id in world.attempts
         ]
         if not places:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import pwd
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from launcher.daemon.output.retrying import insist
 from launcher.host.cgroup import CgroupLimits
 from launcher.host.client import HostHelper, HostRefused, HostUnavailable, ProcessTree
 from launcher.host.helper.children import Command
+from launcher.host.terminal.connecting import TerminalSockets
 from launcher.host.terminal.connecting import words as terminal_words
 
 CANNOT_RUN, NOT_FOUND = 126, 127
@@ -34,6 +36,7 @@ def spawned(
     variables: Mapping[str, str],
     helper: HostHelper,
     output: HostOutput,
+    terminals: TerminalSockets,
     wanted: Callable[[], bool],
 ) -> ProcessTree:
     """Start an attempt's command and capture its output; return its process tree.
@@ -41,14 +44,17 @@ def spawned(
     ``variables`` are the launcher's own. If it raises ``NotStarted``, no part of it runs.
     """
     command = command_of(request, variables)
-    if request.spec.tty:
-        words = terminal_words(action.container_name, tuple(command.words))
-        command = replace(command, words=words)
     limits = CgroupLimits(request.spec.mem_limit, request.spec.cpus)
+    name = action.container_name
     try:
-        with output.pipes(action) as files:
+        with contextlib.ExitStack() as stack:
+            stdin = None
+            if request.spec.tty:
+                command = replace(command, words=terminal_words(tuple(command.words)))
+                stdin = stack.enter_context(terminals.listening(name)).fileno()
+            files = stack.enter_context(output.pipes(action))
             must_be_wanted(wanted)
-            return helper.spawn(action.container_name, command, limits, *files)
+            return helper.spawn(name, command, limits, *files, stdin=stdin)
     except HostRefused as refused:
         raise _not_started(refused, command) from refused
     except HostUnavailable as away:
@@ -58,7 +64,7 @@ def spawned(
             raise NotStarted(StartFailure.INFRA, away.message) from away
         return tree
     except OSError as error:
-        text = f"host job: its output cannot be stored: {error.strerror or error}"
+        text = f"host job: its output or its terminal has no place: {error.strerror or error}"
         raise NotStarted(StartFailure.INFRA, text) from error
 
 

@@ -39,6 +39,7 @@ from launcher.host.cgroup import CgroupLimits, unified_root
 from launcher.host.cgroup_usage import NO_USAGE
 from launcher.host.client import Expectation, HostHelper, HostRefused, HostUnavailable, ProcessTree
 from launcher.host.freezing import set_frozen
+from launcher.host.terminal.connecting import TerminalSockets
 from launcher.pidfd import exit_code
 
 CLIENT_SECONDS = 15.0
@@ -82,11 +83,12 @@ class HostMachine:
     join_path: str
     controllers: frozenset[str]
     """The controllers of cgroup v2 that can limit jobs."""
+    terminals: TerminalSockets
     may_have_jobs: Callable[[], bool]
     """Whether a helper has run since the boot. If not, none is started just for a query."""
 
 
-def machine_of(config: Config) -> HostMachine | None:
+def machine_of(config: Config, terminals: TerminalSockets) -> HostMachine | None:
     """Return the means to run host jobs; None if they cannot run.
 
     They need root privileges and cgroup v2 (``unified_root``). In a container the helper would not
@@ -103,7 +105,7 @@ def machine_of(config: Config) -> HostMachine | None:
         helper = HostHelper(str(place / starting.DAEMONS), start=lambda: starting.start(place))
         has_run = (place / starting.RECORDS).exists
     controllers = frozenset((root / "cgroup.controllers").read_text().split())
-    return HostMachine(helper, str(place / starting.USERS), controllers, has_run)
+    return HostMachine(helper, str(place / starting.USERS), controllers, terminals, has_run)
 
 
 def set_frozen_of(config: Config) -> Callable[[Path, bool], None]:
@@ -127,6 +129,7 @@ class HostJobs:
         """``check_slices`` raises ``NotStarted`` for slices that are not free; ``watched`` returns
         whether a job is followed."""
         self._helper, self._join_path, self._output = machine.helper, machine.join_path, output
+        self._terminals = machine.terminals
         self._idle_check, self._turns = idle_check(Trees(machine.helper)), turns
         self._check_slices, self._watched = check_slices, watched
         self._measuring = measuring
@@ -154,9 +157,11 @@ class HostJobs:
             if request.spec.foreground:
                 tree = self._joined(action, request, variables, wanted)
             else:
-                tree = spawned(action, request, variables, self._helper, self._output, wanted)
+                keeps = (self._helper, self._output, self._terminals)
+                tree = spawned(action, request, variables, *keeps, wanted)
             return self._started(action, tree)
         except NotStarted as failed:
+            self._terminals.remove(name)
             return failed.event(action)
 
     def _joined(
@@ -255,6 +260,7 @@ class HostJobs:
             case act.RemoveContainer():
                 self._until_empty(name)
                 self._output.complete(action)
+                self._terminals.remove(name)
                 self._helper.remove(name)
             case _:
                 raise InternalError(f"{type(action).__name__} is not for host jobs")

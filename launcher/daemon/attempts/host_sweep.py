@@ -32,8 +32,14 @@ async def sweep(
 ) -> None:
     """Remove the cgroups and records of attempts that are not live, once the helper answers.
 
-    A cgroup with processes is left alone, because their origin is unknown.
+    A cgroup with processes is left alone, because their origin is unknown. Their terminals' sockets
+    are removed too.
     """
+
+    def live() -> list[str]:
+        return [each.container_name for each in list(event_loop.world.attempts.values())]
+
+    await in_thread("host-jobs", partial(machine.terminals.sweep, live))
     while machine.may_have_jobs():
         try:
             names = await in_thread("host-jobs", partial(machine.helper.names, store))

@@ -106,7 +106,7 @@ class Capture:
         path = path_of(self._directory, action.job, action.attempt)
         try:
             with attach(self._docker_host, action.container_name, self._timeout, stdin=True) as new:
-                keeper.hold_console(path, uid, new.fileno())
+                keeper.hold_console(path, uid, new.fileno(), waits=True)
         except (OSError, EngineUnavailable, Refused, Unknown) as error:
             about_event(log, action).warning("its console is not open yet: %s", error)
 

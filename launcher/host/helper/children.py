@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from launcher.host.cgroup import Cgroup
 
@@ -60,6 +60,14 @@ class Command:
         return cls(words, login, environment, directory, uid, gid, groups)
 
 
+class CommandFiles(NamedTuple):
+    """The descriptors that a command gets as its output, and as its stdin if it is not empty."""
+
+    stdout: int
+    stderr: int
+    stdin: int | None = None
+
+
 @contextlib.contextmanager
 def in_memory(content: object) -> Iterator[int]:
     """Yield a file in memory with JSON content, which may exceed the size of a message."""
@@ -73,7 +81,7 @@ def in_memory(content: object) -> Iterator[int]:
 
 
 def start(
-    command: Command, cgroup: Cgroup, stdout: int, stderr: int, begins: Callable[[int], None]
+    command: Command, cgroup: Cgroup, files: CommandFiles, begins: Callable[[int], None]
 ) -> int:
     """Start a command in a new session; return its pid once it executes.
 
@@ -86,7 +94,7 @@ def start(
     try:
         pid = os.fork()
         if pid == 0:
-            _become(command, go, report_end, stdout, stderr)
+            _become(command, go, report_end, files)
         os.close(report_end)
         report_end = -1
         try:
@@ -119,6 +127,13 @@ def failed(report: bytes) -> OSError:
     return OSError(int(number), os.strerror(int(number)), place)
 
 
+def take_files(files: CommandFiles) -> None:
+    """Make the files this process's stdin, stdout and stderr."""
+    stdin = os.open(os.devnull, os.O_RDONLY) if files.stdin is None else files.stdin
+    for fd, target in ((stdin, 0), (files.stdout, 1), (files.stderr, 2)):
+        os.dup2(fd, target)
+
+
 def reset_signals() -> None:
     """Reset every signal to the kernel's default action."""
     for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
@@ -127,7 +142,7 @@ def reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _become(command: Command, go: int, report_end: int, stdout: int, stderr: int) -> NoReturn:
+def _become(command: Command, go: int, report_end: int, files: CommandFiles) -> NoReturn:
     """Execute the command, once this process is in its cgroup; the child's half of ``start``."""
     place = ""
     try:
@@ -136,9 +151,7 @@ def _become(command: Command, go: int, report_end: int, stdout: int, stderr: int
         reset_signals()
         os.setsid()
         os.umask(0o022)
-        null = os.open(os.devnull, os.O_RDONLY)
-        for fd, target in ((null, 0), (stdout, 1), (stderr, 2)):
-            os.dup2(fd, target)
+        take_files(files)
         os.setgroups(list(command.groups))
         os.setresgid(command.gid, command.gid, command.gid)
         os.setresuid(command.uid, command.uid, command.uid)

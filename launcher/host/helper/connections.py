@@ -6,6 +6,7 @@ The other is open to users; the number and duration of each user's connections a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -15,15 +16,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from launcher.host.helper.polling import Call, Poll
+from launcher.host.helper.polling import Poll
+from launcher.listening import Acceptor, most_of_user
 from launcher.peers import peer_of
 
 log = logging.getLogger(__name__)
 
 MOST_MESSAGE_BYTES = 4096
-MOST_FILES = 5
+MOST_FILES = 6
 MOST_CLIENTS = 1024
+"""The maximum number of connections of the daemon, and of all users together."""
 MOST_CONNECTIONS_OF_USER = 16
+"""The maximum of one user. It is less while all users together have many (``most_of_user``)."""
 JOIN_SECONDS = 10.0
 """A connected command must send its token within this time."""
 
@@ -52,14 +56,31 @@ class Connections:
         """``left`` is called with each connection that has closed."""
         self._poll, self._reply, self._left = poll, reply, left
         self._open: set[HelperConnection] = set()
+        self._acceptors: list[Acceptor] = []
 
     def __len__(self) -> int:
         return len(self._open)
 
     def listen(self, listener: socket.socket, *, of_users: bool) -> None:
         """Accept connections on a socket, from users or from the daemon."""
-        listener.setblocking(False)
-        self._poll.add(listener.fileno(), self._acceptor(listener, of_users))
+
+        def watch(on: bool) -> None:
+            if on:
+                self._poll.add(listener.fileno(), accept)
+            else:
+                self._poll.remove(listener.fileno())
+
+        def accept(_: int) -> None:
+            if (accepted := acceptor.accept()) is not None:
+                self._admit(accepted, peer_of(accepted).uid if of_users else None)
+
+        acceptor = Acceptor(listener, watch, log.warning)
+        self._acceptors.append(acceptor)
+
+    def resume(self) -> None:
+        """Accept connections again after a shortage of descriptors."""
+        for acceptor in self._acceptors:
+            acceptor.resume_if_due()
 
     def is_open(self, connection: HelperConnection) -> bool:
         """Whether the other side is still connected."""
@@ -89,24 +110,19 @@ class Connections:
             if connection.until is not None and connection.until < now:
                 self._leave(connection)
 
-    def _acceptor(self, listener: socket.socket, of_users: bool) -> Call:
-        def accept(_: int) -> None:
-            try:
-                accepted = listener.accept()[0]
-            except OSError as error:
-                log.warning("cannot accept a connection: %s", error)
-                return
-            uid = peer_of(accepted).uid if of_users else None
-            held = Counter(connection.uid for connection in self._open)
-            most = MOST_CLIENTS if uid is None else MOST_CONNECTIONS_OF_USER
-            if held[uid] >= most or len(self._open) >= MOST_CLIENTS:
-                accepted.close()
-                return
-            connection = HelperConnection(accepted, uid)
-            self._open.add(connection)
-            self._poll.add(accepted.fileno(), lambda _: self._read(connection))
-
-        return accept
+    def _admit(self, accepted: socket.socket, uid: int | None) -> None:
+        """Add a connection, or close it if there is no room for it."""
+        held = Counter(connection.uid for connection in self._open)
+        free = MOST_CLIENTS - (held[None] if uid is None else held.total() - held[None])
+        most = free if uid is None else most_of_user(MOST_CONNECTIONS_OF_USER, free)
+        if (0 if uid is None else held[uid]) >= most:
+            who = "the daemon" if uid is None else f"uid {uid}"
+            text = f"{who} has {held[uid]} connections, and no more than {most} are allowed now"
+            _refuse(accepted, {"error": f"{text}: try again later"})
+            return
+        connection = HelperConnection(accepted, uid)
+        self._open.add(connection)
+        self._poll.add(accepted.fileno(), lambda _: self._read(connection))
 
     def _read(self, connection: HelperConnection) -> None:
         try:
@@ -140,6 +156,16 @@ class Connections:
         self._poll.remove(connection.socket.fileno())
         connection.socket.close()
         self._left(connection)
+
+
+def _refuse(accepted: socket.socket, message: Message) -> None:
+    """Close a connection with a message. An unread request would discard it (unix(7))."""
+    accepted.setblocking(False)
+    with accepted, contextlib.suppress(OSError):
+        accepted.shutdown(socket.SHUT_RD)
+        with contextlib.suppress(BlockingIOError):
+            accepted.recv(MOST_MESSAGE_BYTES)
+        accepted.send(json.dumps(message).encode())
 
 
 def _error_reply(error: BaseException) -> Message:

@@ -66,6 +66,7 @@ class Helper:
         while not self._is_idle():
             self._poll.once(1.0)
             self._connections.drop_overdue()
+            self._connections.resume()
             self._starts.clear()
             is_due = time.monotonic() >= due
             for job in list(self._jobs.values()):

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from launcher import pidfd
 from launcher.host.cgroup import Cgroup, CgroupLimits
-from launcher.host.helper.children import Command
+from launcher.host.helper.children import Command, CommandFiles
 from launcher.host.helper.connections import Connections, HelperConnection, Message
 from launcher.host.helper.jobs import MOST_JOBS, HostJob, Records, start_ticks
 from launcher.host.helper.operations import Operations
@@ -118,17 +118,18 @@ class Starts:
             return self._jobs[name].as_reply()
         self._must_have_room(name)
         command, limits = Command.read(files[0]), _limits(request)
-        stdout, stderr, *reads = map(os.dup, files[1:])
+        owned, reads = _own_files(request, files[1:])
 
         def begins(pid: int, cgroup: Cgroup) -> None:
             self._records.write(_job(name, command.uid, cgroup, pid))
 
         def spawn() -> Started:
-            return self._places.spawn(name, command, limits, stdout, stderr, begins)
+            return self._places.spawn(name, command, limits, owned, begins)
 
         def spawned(future: Future[Started]) -> Message:
-            os.close(stdout)
-            os.close(stderr)
+            for fd in owned:
+                if fd is not None:
+                    os.close(fd)
             try:
                 started = future.result()
             except BaseException:
@@ -230,6 +231,15 @@ class Starts:
         self._jobs[job.name] = job
         del self._broken[job.name]
         self._on_start(job)
+
+
+def _own_files(request: Message, files: list[int]) -> tuple[CommandFiles, list[int]]:
+    """Return a command's files, and the reading ends of its output, as descriptors of our own.
+
+    A stdin is the last one; the request says whether it is there.
+    """
+    stdout, stderr, *others = map(os.dup, files)
+    return CommandFiles(stdout, stderr, others.pop() if request.get("stdin") else None), others
 
 
 def _job(name: str, uid: int, cgroup: Cgroup, pid: int) -> HostJob:

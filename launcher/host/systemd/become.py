@@ -11,23 +11,30 @@ import os
 import socket
 from typing import NoReturn
 
-from launcher.host.helper.children import NEVER_BEGAN, RECEIVED, Command, failure, reset_signals
+from launcher.host.helper.children import (
+    NEVER_BEGAN,
+    RECEIVED,
+    Command,
+    CommandFiles,
+    failure,
+    reset_signals,
+    take_files,
+)
 
 
 def main() -> NoReturn:
     """Execute the command; report an error to the helper."""
     with socket.socket(fileno=os.dup(0)) as helper:
-        files = socket.recv_fds(helper, 1, 4)[1]
-    if not files:
+        passed = socket.recv_fds(helper, 1, 5)[1]
+    if not passed:
         os._exit(NEVER_BEGAN)
-    described, stdout, stderr, report_fd = files
+    described, stdout, stderr, report_fd, *stdin = passed
     with contextlib.suppress(BrokenPipeError):  # the helper died; the start is recorded
         os.write(report_fd, RECEIVED)
     command = Command.read(described)
     os.set_inheritable(report_fd, False)  # closing it signals that the command executes
-    for fd, target in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout, 1), (stderr, 2)):
-        os.dup2(fd, target)
-    for fd in (described, stdout, stderr):
+    take_files(CommandFiles(stdout, stderr, *stdin))
+    for fd in (described, stdout, stderr, *stdin):
         os.close(fd)
     os.environ.pop("JOURNAL_STREAM", None)
     reset_signals()

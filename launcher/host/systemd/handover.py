@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from launcher.host.helper.children import MOST_ERROR_BYTES, RECEIVED, Command, failed
+from launcher.host.helper.children import MOST_ERROR_BYTES, RECEIVED, Command, CommandFiles, failed
 from launcher.host.systemd.bus import SERVICE, Systemd, SystemdError
 from launcher.host.systemd.service import main_status
 
@@ -30,10 +30,10 @@ def hand_over(
     unit: str,
     command: Command,
     ours: socket.socket,
-    output: tuple[int, int],
+    files: CommandFiles,
     begins: Callable[[int], None],
 ) -> int:
-    """Send a command and its output's files to a service; return its pid once it executes.
+    """Send a command and its files to a service; return its pid once it executes.
 
     ``begins`` is called with the pid before the command can act. Raises ``OSError`` as soon as
     the service's main process ends before that.
@@ -44,7 +44,9 @@ def hand_over(
     try:
         try:
             with command.in_memory() as file:
-                socket.send_fds(ours, [b"!"], [file, *output, report_end])
+                stdin = () if files.stdin is None else (files.stdin,)
+                passed = [file, files.stdout, files.stderr, report_end, *stdin]
+                socket.send_fds(ours, [b"!"], passed)
         except BrokenPipeError:
             raise SystemdError("", _did_not_run(bus, unit)) from None
         finally:

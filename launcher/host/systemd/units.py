@@ -12,7 +12,7 @@ import socket
 from pathlib import Path
 
 from launcher.host.cgroup import Cgroup, CgroupLimits
-from launcher.host.helper.children import Command
+from launcher.host.helper.children import Command, CommandFiles
 from launcher.host.places import Begins, End, Started
 from launcher.host.systemd.bus import Property, Systemd, SystemdError, ignored_if_gone, systemd
 from launcher.host.systemd.handover import hand_over, property_of, why_not_started
@@ -70,8 +70,7 @@ class SystemdPlaces:
         name: str,
         command: Command,
         limits: CgroupLimits,
-        stdout: int,
-        stderr: int,
+        files: CommandFiles,
         begins: Begins,
     ) -> Started:
         """Start a command as the main process of a service."""
@@ -83,9 +82,7 @@ class SystemdPlaces:
             with ours, theirs, systemd(SPAWN_SECONDS) as bus:
                 cgroup = self._started(bus, unit, properties)
                 theirs.close()
-                pid = hand_over(
-                    bus, unit, command, ours, (stdout, stderr), lambda pid: begins(pid, cgroup)
-                )
+                pid = hand_over(bus, unit, command, ours, files, lambda pid: begins(pid, cgroup))
         except BaseException:
             _forget(unit)
             raise

@@ -1,56 +1,81 @@
-"""The daemon's connections to the terminal of a host job."""
+"""The daemon's connections to the terminals of host jobs."""
 
 from __future__ import annotations
 
-import errno
-import os
+import contextlib
 import socket
 import struct
 import sys
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 
-from launcher.peers import peer_of
+from launcher.listening import listening, own_directory, short
 
-WRITE, WATCH, TAKE, SIZE = b"w", b"r", b"t", b"s"
-"""What a connection is for: its first byte. After SIZE come rows and columns (``SIZE_FORMAT``)."""
+WRITE, WATCH, SIZE = b"w", b"r", b"s"
+"""What a connection is for: its first byte. WRITE takes over from an earlier connection.
+
+After SIZE come rows and columns (``SIZE_FORMAT``).
+"""
 SIZE_FORMAT = struct.Struct("=HH")
-GRANTED, BUSY = b"+", b"-"
-"""The answer to WRITE and TAKE: the connection writes, or another one does and this one is over."""
 SECONDS = 5.0
+_SUFFIX = ".sock"
 
 
-def address(name: str) -> str:
-    """Return the abstract address of a job's terminal; ``name`` is that of its attempt."""
-    return f"\0launcher-terminal-{name}"
+def words(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words that run a command in a terminal of its own, served on its stdin."""
+    return (sys.executable, "-P", "-m", "launcher.host.terminal.server", "--", *command)
 
 
-def words(name: str, command: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the words that run a command in a terminal of its own."""
-    return (sys.executable, "-P", "-m", "launcher.host.terminal.server", name, "--", *command)
+class TerminalSockets:
+    """The sockets of host jobs' terminals, in a directory that only the daemon's user can enter.
 
-
-def connect(name: str, uid: int, purpose: bytes) -> socket.socket:
-    """Return a connection to a job's terminal; raises ``OSError``, also if it is not the user's.
-
-    Anybody could listen at an abstract address.
+    The daemon makes a socket before the job starts, and the job inherits it. So no other user can
+    take its place, and no other user can connect to it. Names are those of attempts. All methods
+    raise ``OSError``.
     """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(SECONDS)
-        connection.connect(address(name))
-        if peer_of(connection).uid != uid:
-            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-        connection.sendall(purpose)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
 
-def writes(connection: socket.socket) -> bool:
-    """Return whether a connection that asked to write may; else it is over."""
-    return connection.recv(1) == GRANTED
+    @contextlib.contextmanager
+    def listening(self, name: str) -> Iterator[socket.socket]:
+        """Yield the listening socket for a job that is about to start; it is closed here."""
+        own_directory(self._directory, 0o700)
+        self.remove(name)
+        with short(self._directory) as place:
+            listener = listening(f"{place}/{name}{_SUFFIX}", 0o600)
+        with listener:
+            yield listener
 
+    def connect(self, name: str, purpose: bytes) -> socket.socket:
+        """Return a connection to a job's terminal."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)  # a job whose queue is full delays no other one
+            with short(self._directory) as place:
+                connection.connect(f"{place}/{name}{_SUFFIX}")
+            connection.settimeout(SECONDS)
+            connection.sendall(purpose)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
-def resize(name: str, uid: int, rows: int, columns: int) -> None:
-    """Set the size of a job's terminal; raises ``OSError``."""
-    connect(name, uid, SIZE + SIZE_FORMAT.pack(rows, columns)).close()
+    def resize(self, name: str, rows: int, columns: int) -> None:
+        """Set the size of a job's terminal."""
+        self.connect(name, SIZE + SIZE_FORMAT.pack(rows, columns)).close()
+
+    def remove(self, name: str) -> None:
+        """Remove the socket of a job that has ended."""
+        self._path(name).unlink(missing_ok=True)
+
+    def sweep(self, live: Callable[[], Collection[str]]) -> None:
+        """Remove the sockets of all jobs that are not live; a job is live before its socket."""
+        paths = list(self._directory.glob(f"*{_SUFFIX}"))
+        names = live()
+        for path in paths:
+            if path.name.removesuffix(_SUFFIX) not in names:
+                path.unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._directory / (name + _SUFFIX)

@@ -14,16 +14,8 @@ import sys
 import termios
 from collections.abc import Callable, Sequence
 
-from launcher.host.terminal.connecting import (
-    BUSY,
-    GRANTED,
-    SIZE,
-    SIZE_FORMAT,
-    TAKE,
-    WATCH,
-    WRITE,
-    address,
-)
+from launcher.host.terminal.connecting import SIZE, SIZE_FORMAT, WATCH, WRITE
+from launcher.listening import Acceptor
 from launcher.peers import peer_of
 
 ROWS, COLUMNS = 24, 80
@@ -40,8 +32,10 @@ class TerminalServer:
 
     def __init__(self, master: int, listener: socket.socket | None) -> None:
         os.set_blocking(master, False)
-        self._master, self._listener = master, listener
+        self._master = master
         self._selector = selectors.DefaultSelector()
+        self._silent: dict[socket.socket, bytes] = {}
+        """Connections whose purpose is not known yet, the oldest first, and what they have sent."""
         self._clients: set[socket.socket] = set()
         self._writer: socket.socket | None = None
         self._pending = b""
@@ -49,17 +43,48 @@ class TerminalServer:
         self._unsent = b""
         """What was printed and the writer has not taken yet; nothing more is printed meanwhile."""
         self._register()
-        if listener is not None:
-            self._selector.register(listener, _READ, self._accept)
+        self._acceptor = None if listener is None else self._accepting(listener)
         self._over = False
 
     def serve(self) -> None:
         """Serve until the last process has closed the terminal."""
         while not self._over:
-            for key, _ in self._selector.select():
+            acceptor = self._acceptor
+            for key, _ in self._selector.select(None if acceptor is None else acceptor.patience()):
                 key.data()
-        for client in list(self._clients):
+            if acceptor is not None:
+                acceptor.resume_if_due()
+        for client in [*self._clients, *self._silent]:
             self._part(client)
+
+    def _accepting(self, listener: socket.socket) -> Acceptor:
+        owner = peer_of(listener).uid  # of a listening socket: who made it listen
+
+        def watch(on: bool) -> None:
+            self._await(listener, _READ if on else 0, accept)
+
+        def accept() -> None:
+            client = acceptor.accept()
+            if client is None:
+                return
+            if peer_of(client).uid != owner or not self._has_room():
+                client.close()
+                return
+            client.setblocking(False)
+            self._silent[client] = b""
+            self._await(client, _READ, lambda: self._learn_purpose(client))
+
+        def report(text: str) -> None:
+            _write(1, f"the terminal of this job {text}\r\n".encode())
+
+        acceptor = Acceptor(listener, watch, report)
+        return acceptor
+
+    def _has_room(self) -> bool:
+        """Whether there is room for another client; the oldest one without a purpose gives way."""
+        if len(self._clients) + len(self._silent) >= MOST_CLIENTS and self._silent:
+            self._part(next(iter(self._silent)))
+        return len(self._clients) + len(self._silent) < MOST_CLIENTS
 
     def _turn(self) -> None:
         """Pass on what the command prints, and give it what is typed."""
@@ -112,9 +137,6 @@ class TerminalServer:
         with contextlib.suppress(OSError):
             self._pending = self._pending[os.write(self._master, self._pending) :]
 
-    def _hear(self, client: socket.socket) -> None:
-        self._selector.register(client, _READ, lambda: self._read(client))
-
     def _print(self) -> None:
         """Write what the command prints to stdout, and to all who are attached."""
         try:
@@ -138,47 +160,37 @@ class TerminalServer:
             except OSError:
                 self._part(client)
 
-    def _accept(self) -> None:
-        assert self._listener is not None
-        client, _ = self._listener.accept()
-        if len(self._clients) >= MOST_CLIENTS or peer_of(client).uid not in (os.getuid(), 0):
-            client.close()
-            return
-        client.settimeout(5.0)
+    def _learn_purpose(self, client: socket.socket) -> None:
+        """Read what a new connection is for, as far as it has arrived, and admit the client."""
+        said = self._silent.get(client)
+        if said is None:
+            return  # it was parted with after the selector returned
+        length = 1 + SIZE_FORMAT.size if said[:1] == SIZE else 1
         try:
-            purpose = client.recv(1)
-            if purpose == SIZE:
-                size = client.recv(SIZE_FORMAT.size, socket.MSG_WAITALL)
-                set_size(self._master, *SIZE_FORMAT.unpack(size))
-                client.close()
-                return
-            if not self._grant(client, purpose):
-                client.close()
-                return
-        except (OSError, struct.error):
-            client.close()
+            data = client.recv(length - len(said))
+        except BlockingIOError:
             return
-        client.settimeout(None)
-        self._clients.add(client)
-        if client is self._writer:
-            self._register()
-        else:
-            self._hear(client)
+        except OSError:
+            data = b""
+        said = self._silent[client] = said + data
+        if not data or (said not in (WRITE, WATCH) and said[:1] != SIZE):
+            self._part(client)
+        elif said[:1] != SIZE:
+            self._admit(client, writes=said == WRITE)
+        elif len(said) == 1 + SIZE_FORMAT.size:
+            set_size(self._master, *SIZE_FORMAT.unpack(said[1:]))
+            self._part(client)
 
-    def _grant(self, client: socket.socket, purpose: bytes) -> bool:
-        """Make a client the one who writes, or one who watches; False: it is refused."""
-        if purpose == WATCH:
-            return True
-        if purpose not in (WRITE, TAKE):
-            return False
+    def _admit(self, client: socket.socket, *, writes: bool) -> None:
+        del self._silent[client]
+        self._clients.add(client)
+        if not writes:
+            self._await(client, _READ, lambda: self._read(client))
+            return
         if self._writer is not None:
-            if purpose == WRITE:
-                client.sendall(BUSY)
-                return False
             self._part(self._writer)
-        client.sendall(GRANTED)
         self._writer = client
-        return True
+        self._register()
 
     def _read(self, client: socket.socket) -> None:
         try:
@@ -194,6 +206,7 @@ class TerminalServer:
 
     def _part(self, client: socket.socket) -> None:
         self._clients.discard(client)
+        self._silent.pop(client, None)
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(client)
         client.close()
@@ -229,9 +242,9 @@ def _start(command: Sequence[str]) -> tuple[int, int]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run ``NAME -- COMMAND...``; end as the command ends."""
-    name, _, *command = arguments
-    listener = _listener(name)
+    """Run ``-- COMMAND...``; end as the command ends."""
+    _, *command = arguments
+    listener = _listener()
     pid, master = _start(command)
     set_size(master, ROWS, COLUMNS)
     for number in _PASSED_ON:
@@ -245,17 +258,13 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
-def _listener(name: str) -> socket.socket | None:
-    """Return the listening socket; None if somebody has taken the address: the job runs anyway."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _listener() -> socket.socket | None:
+    """Return the listening socket, which is stdin; None without one: the job runs anyway."""
     try:
-        listener.bind(address(name))
-        listener.listen()
-    except OSError as error:
+        return socket.socket(fileno=0)
+    except OSError as error:  # a helper of an earlier version does not pass it on
         _write(2, f"nobody can attach to this job: {error.strerror}\n".encode())
-        listener.close()
         return None
-    return listener
 
 
 def _pass_on(pid: int, number: int) -> None:

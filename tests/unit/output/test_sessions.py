@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from launcher.output import relay as module
+from launcher.output import sessions
 from launcher.output.sessions import MOST_OF_USER, Sessions
 from launcher.wire.docker_stream import Demultiplexer
 from tests.support.wait import wait_until
@@ -33,9 +34,9 @@ class Keeper:
         self.sockets += [ours, theirs]
         return ours, theirs.fileno()
 
-    def console(self) -> socket.socket:
+    def console(self, *, waits: bool = True) -> socket.socket:
         docker, fd = self.pair()
-        self.sessions.console(CONSOLE, [fd])
+        self.sessions.console({**CONSOLE, "waits": waits}, [fd])
         self.forget(fd)
         return docker
 
@@ -45,10 +46,10 @@ class Keeper:
         self.forget(fd)
         return client, state
 
-    def watch(self, *, framed: bool = False) -> tuple[socket.socket, socket.socket]:
+    def watch(self, *, framed: bool = False, uid: int = 7) -> tuple[socket.socket, socket.socket]:
         docker, stream = self.pair()
         client, fd = self.pair()
-        request = {"path": "/log", "uid": 7, "head": "", "sends": False, "framed": framed}
+        request = {"path": "/log", "uid": uid, "head": "", "sends": False, "framed": framed}
         self.sessions.relay(request, [stream, fd])
         self.forget(stream)
         self.forget(fd)
@@ -125,6 +126,12 @@ def test_output_that_no_client_comes_for_does_not_stop_the_job(
     client, _ = keeper.join()
     docker.send(b"seen")
     keeper.gets(client, b"head seen")
+
+
+def test_the_console_of_a_job_that_runs_already_delays_no_output(keeper: Keeper) -> None:
+    docker = keeper.console(waits=False)
+    docker.send(b"lost")
+    assert keeper.turn(), "it is read without a client"
 
 
 def test_only_one_client_writes(keeper: Keeper) -> None:
@@ -298,6 +305,33 @@ def test_a_user_has_a_bounded_number_of_them(keeper: Keeper) -> None:
     assert state == "joined", "the input of a job does not end for lack of room"
     client.send(b"input")
     keeper.gets(docker, b"input")
+
+
+def test_users_who_act_together_leave_terminals_to_another_user(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_RELAYS", 64)
+    monkeypatch.setattr(sessions, "MOST_OF_USER", 8)
+    for uid in range(1000, 1008):
+        with contextlib.suppress(OSError):
+            for _ in range(8):
+                keeper.watch(uid=uid)
+    docker, client = keeper.watch(uid=7)
+    docker.send(b"seen")
+    keeper.gets(client, b"seen")
+    with pytest.raises(OSError, match=r"uid 1000 has \d .* while other users"):
+        keeper.watch(uid=1000)
+
+
+def test_consoles_of_many_jobs_leave_the_terminals_of_others_alone(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_RELAYS", 8)
+    for number in range(20):
+        _, fd = keeper.pair()
+        keeper.sessions.console({"path": f"/log{number}", "uid": 1000}, [fd])
+        keeper.forget(fd)
+    keeper.watch(uid=7)
 
 
 def test_clients_that_are_gone_after_the_end_of_their_input_do_not_count(keeper: Keeper) -> None:

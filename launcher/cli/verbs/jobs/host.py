@@ -9,7 +9,7 @@ import click
 from launcher.cli.input import params
 from launcher.cli.input.argv_split import is_terminal
 from launcher.cli.input.common import connect_or_start, docker_codes, elsewhere
-from launcher.cli.input.docker_flags import spelled_out
+from launcher.cli.input.docker_flags import must_be_terminal, spelled_out
 from launcher.cli.input.options import check_array, environment, queued, slices_and_queue
 from launcher.cli.output import terminal
 
@@ -41,7 +41,12 @@ class HostCommand(click.Command):
     "--stop-timeout", type=params.TEXT, metavar="SECONDS", help="Grace when stopped (10)."
 )
 @click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
-@click.option("-i", "--interactive", is_flag=True, help="-dit: a terminal for `launch attach`.")
+@click.option(
+    "-i",
+    "--interactive",
+    is_flag=True,
+    help="-it: it ends with this terminal; -dit: one for `launch attach`.",
+)
 @click.option("--tty", is_flag=True, help="Likewise.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing of its waiting and starting.")
 @click.argument("words", nargs=-1, required=True, type=params.TEXT, metavar="[--] COMMAND...")
@@ -50,7 +55,8 @@ def command(quiet: bool, **flags: Any) -> int:
 
     The command waits in the same queue as containers, and runs as you, in this directory, with this
     terminal and environment. CUDA_VISIBLE_DEVICES names its slices; without a GPU option it is
-    empty. The slices are released when the command and everything it started have ended.
+    empty. The slices are released when the command and everything it started have ended. If this
+    command is killed, the job's goes on; with -it it gets SIGHUP, as when a terminal is closed.
 
     With -d it runs in the background: its output is in `launch logs`, and its environment is that
     of a new login with what -e and --env-file name, not this one. With -dit it has a terminal of
@@ -63,6 +69,9 @@ def command(quiet: bool, **flags: Any) -> int:
     from launcher.cli.input.run_request import build_host
 
     check_array(flags, "launch host", detach=flags["detach"])
+    interactive = flags["tty"] and flags["interactive"]
+    if interactive and not flags["detach"]:
+        must_be_terminal()
     if (machine := elsewhere()) and not flags["detach"]:
         raise click.UsageError(
             f"The command would run here and not on {machine}: with -d it runs there,"
@@ -75,4 +84,4 @@ def command(quiet: bool, **flags: Any) -> int:
             terminal.say("note: one process sees one MIG device; use one process per slice")
         if flags["detach"]:
             return queued(client.submit([request]))
-        return run_on_host(client, request, quiet=quiet)
+        return run_on_host(client, request, quiet=quiet, interactive=interactive)

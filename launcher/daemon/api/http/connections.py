@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import functools
 import logging
 import resource
@@ -23,6 +22,7 @@ from launcher.daemon.loop.loop_time import LoopTime
 from launcher.daemon.requests import convert
 from launcher.daemon.users.rate_limits import Limiter
 from launcher.errors import InternalError, LauncherError, UserError
+from launcher.listening import Acceptor
 from launcher.peers import peer_of
 
 log = logging.getLogger(__name__)
@@ -36,9 +36,6 @@ RESERVED_FILES = 256
 """Files reserved for purposes other than connections."""
 FOR_ROOT = 16
 """The part of the reserved files for root's connections."""
-RETRY_ACCEPT_S = 1.0
-"""Delay before accepting again after the system ran out of files."""
-_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def most_connections() -> int:
@@ -238,6 +235,7 @@ class Site(web.BaseSite):
         super().__init__(runner, backlog=BACKLOG)
         self._listener, self._connections = listener, connections
         self._opening: set[asyncio.Task[object]] = set()
+        self._acceptor: Acceptor | None = None
         connections.server = runner.server
 
     @property
@@ -248,9 +246,9 @@ class Site(web.BaseSite):
     async def start(self) -> None:
         """Start accepting."""
         await super().start()
-        self._listener.setblocking(False)
         self._listener.listen(BACKLOG)
-        asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
+        later = asyncio.get_running_loop().call_later
+        self._acceptor = Acceptor(self._listener, self._watch, log.error, later)
 
     async def stop(self) -> None:
         """Stop accepting."""
@@ -258,29 +256,20 @@ class Site(web.BaseSite):
         self._listener.close()
         await super().stop()
 
+    def _watch(self, on: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if on:
+            loop.add_reader(self._listener.fileno(), self._accept)
+        else:
+            loop.remove_reader(self._listener.fileno())
+
     def _accept(self) -> None:
         for _ in range(AT_A_TIME):
-            try:
-                connection, _ = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                if error.errno not in _FULL:
-                    raise
-                self._rest(error)
+            assert self._acceptor is not None
+            connection = self._acceptor.accept()
+            if connection is None:
                 return
             self._receive(connection)
-
-    def _rest(self, error: OSError) -> None:
-        """Pause accepting because the system has run out of files."""
-        log.error("cannot accept connections: %s", error.strerror)
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._listener.fileno())
-        loop.call_later(RETRY_ACCEPT_S, self._go_on)
-
-    def _go_on(self) -> None:
-        if self._listener.fileno() >= 0:
-            asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
 
     def _receive(self, connection: socket.socket) -> None:
         connection.setblocking(False)

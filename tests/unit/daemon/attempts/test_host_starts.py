@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from launcher.daemon.attempts import host_jobs
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
 from launcher.daemon.attempts.host_jobs import HostJobs
 from launcher.host.client import HostUnavailable, ProcessTree
+from launcher.host.terminal.connecting import TerminalSockets
 
 TREE = ProcessTree(pid=7, started_ns=1, status=None, ended_ns=None, oom=False)
 START = StartAttempt(1, 1, "host-feed-1-1", (), "")
@@ -57,7 +59,8 @@ class Helper:
 
 
 def started(helper: Helper) -> object:
-    machine = SimpleNamespace(helper=helper, join_path="/run/join.sock")
+    sockets = TerminalSockets(Path("/nonexistent"))
+    machine = SimpleNamespace(helper=helper, join_path="/run/join.sock", terminals=sockets)
     jobs = HostJobs(
         machine,  # type: ignore[arg-type]
         lambda engine: engine,  # type: ignore[arg-type, return-value]
