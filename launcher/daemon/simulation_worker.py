@@ -27,7 +27,7 @@ from launcher.core.recovery.reconcile import take_up
 from launcher.core.replay import Medians, Ran, Replay, idle_copy, runtimes
 from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
-from launcher.daemon.api.handlers.simulation_client import (
+from launcher.daemon.api.handlers.forecasts.simulation_client import (
     ANSWERED,
     OTHER_VERSION,
     REFUSED,

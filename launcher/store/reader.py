@@ -51,7 +51,7 @@ class Reader:
             return self._db.execute(_Q[query], named or values).fetchall()
 
     @contextlib.contextmanager
-    def _snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> Iterator[None]:
         """Read one state of the database, whatever is committed meanwhile."""
         with explained(self._path):
             self._db.execute("BEGIN")
@@ -60,9 +60,9 @@ class Reader:
             finally:
                 self._db.execute("ROLLBACK")
 
-    def rows(self, query: str, *values: Any) -> list[Any]:
+    def rows(self, query: str, *values: Any, **named: Any) -> list[Any]:
         """Return the rows of a named query, for the other reads of this package."""
-        return self._rows(query, *values)
+        return self._rows(query, *values, **named)
 
     def _jobs(self, values: Iterable[Any]) -> list[Job]:
         reading = JobReader()
@@ -99,7 +99,7 @@ class Reader:
 
     def world(self, cpu_slots: int, rules: Settings) -> World:
         """Return a separate world of what is committed, which a caller may change."""
-        with self._snapshot():
+        with self.snapshot():
             store = str(self._db.execute(_Q["get_meta"], ("store",)).fetchone()[0])
             return load(self._db, store, cpu_slots, rules)
 
@@ -284,7 +284,7 @@ class Reader:
 
         Of one user's jobs, or of all. A million leases take seconds.
         """
-        with self._snapshot():
+        with self.snapshot():
             return usage(self._db, period, by, uid)
 
     def jobs_used(

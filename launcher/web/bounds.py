@@ -32,6 +32,8 @@ TEXTFILE_SECONDS = 15.0
 
 MOST_WAITING_SHOWN = 50
 """Waiting jobs on the overview, and as many running ones; the counts are of all."""
+MOST_ELEMENTS_SHOWN = 50
+"""Elements on one page of an array."""
 MOST_EVENTS_SHOWN = 100
 """Lines of a job's history."""
 MOST_GROUPS_SHOWN = 50
