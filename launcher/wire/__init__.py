@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from launcher.wire.queue import Gate as Gate
     from launcher.wire.queue import LaneView as LaneView
     from launcher.wire.queue import QueueEntry as QueueEntry
+    from launcher.wire.queue import QueueStarts as QueueStarts
     from launcher.wire.queue import ReservationView as ReservationView
     from launcher.wire.queue import ReserveRequest as ReserveRequest
     from launcher.wire.queue import Run as Run
@@ -146,8 +147,8 @@ _HOMES = {
     "wire.layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest "
     "PlaceView LayoutPlan LayoutChange DrainRequest RestoreRequest SavedGpu SavedLayout "
     "SaveRequest",
-    "wire.queue": "Ahead Forecast Gate LaneView QueueEntry ReservationView ReserveRequest Run "
-    "SelectRequest WhatIfLayout WhatIfRequest Why",
+    "wire.queue": "Ahead Forecast Gate LaneView QueueEntry QueueStarts ReservationView "
+    "ReserveRequest Run SelectRequest WhatIfLayout WhatIfRequest Why",
     "wire.login": "LoginRequest LoginReply MOST_WEB_TOKEN WebCaller WebLogin WebSession WebToken",
     "wire.images": "ImageView LocalImageView OwnImageView PublishRequest RemoveImageRequest",
     "wire.history": "EventLine EventPage PruneReply PruneRequest PublishedArray PublishedJob "

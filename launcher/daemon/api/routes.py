@@ -37,7 +37,7 @@ from launcher.daemon.api.handlers import (
     submit,
 )
 from launcher.daemon.api.handlers.context import Context, must_own
-from launcher.daemon.api.handlers.forecasts import whatif, why
+from launcher.daemon.api.handlers.forecasts import starts, whatif, why
 from launcher.daemon.api.http import request_bodies
 from launcher.daemon.api.query_params import RESUMED, TIMEOUT, flag, number, page_size, text, texts
 from launcher.daemon.api.route import NOTICE, Access, Route, get, post
@@ -183,6 +183,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     get("/v1/queue/head", jobs.head, wire.QueueHead, page_size(50, 1000), costly=True),
     get("/v1/queue", queue.order, list[wire.QueueEntry], page_size(50, 100_000), costly=True),
+    get("/v1/queue/starts", starts.starts, wire.QueueStarts),
     post(
         "/v1/whatif",
         whatif.whatif,

@@ -42,6 +42,7 @@ def answer_overview(daemon: StubDaemon, text: str = "train") -> None:
     )
     daemon.on("GET", "/v1/layout", Json([gpu_view(name=text)]))
     daemon.on("GET", "/v1/queue/head", head(running, waiting))
+    daemon.on("GET", "/v1/queue/starts", Json({"at": "2026-01-02T03:04:05Z", "starts": {}}))
     daemon.on("GET", "/v1/reservations", Json([]))
     daemon.on("GET", "/v1/jobs", Json([]))
     daemon.on("GET", "/v1/events", Json({"events": [], "next": 1, "missed": False}))

@@ -16,6 +16,7 @@ from launcher.core.model.job import Job, State
 from launcher.core.world.world import World
 from launcher.daemon.access.job_ports import JobPorts
 from launcher.daemon.access.terminals import Terminals
+from launcher.daemon.api.handlers.forecasts.shared_estimate import SharedEstimate
 from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.api.http.replies import Replies
 from launcher.daemon.api.views.advice import Adviser
@@ -113,6 +114,7 @@ class Context:
     users: FairPool
     """Threads for blocking calls of requests."""
     notify_watch: NotifyWatch = field(default_factory=NotifyWatch)
+    starts: SharedEstimate = field(default_factory=SharedEstimate)
     loads: dict[int, asyncio.Task[Any]] = field(default_factory=dict)
     """The images that Docker unpacks, by uid: these go on when the client leaves."""
 

@@ -153,8 +153,8 @@ async def _estimate(context: Context, job: Job, uid: int) -> tuple[float | None,
     if (closed := gate(context.world, job.need, on_host=job.on_host)) is not None:
         return None, f"unknown how long {closed}"
     try:
-        estimate = await simulation_client.estimate(question_of(context, job=job.id), uid)
-        start: float | None = json.loads(estimate)
+        estimate = await simulation_client.estimate(question_of(context, jobs=(job.id,)), uid)
+        start: float | None = json.loads(estimate).get(str(job.id))
     except LauncherError as error:
         return None, f"no estimate: {error.message}"
     if start is None:
