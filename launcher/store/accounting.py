@@ -1,14 +1,15 @@
 """``launch usage``: sums over the leases of a period, of deleted jobs over their roll-ups.
 
-Each query reads its table once and groups there: a million leases take about a second.
+Each query reads its table once and groups there: a million leases take about a second, and a
+million ended jobs two. What jobs held and how they ended is read at once, on two connections.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -30,9 +31,9 @@ FROM (
     SELECT job, attempt, slice_uuid, profile, memory_mib, MAX(granted_at, :since) AS start,
         MIN(COALESCE(released_at, :now), :until) AS end
     FROM leases WHERE granted_at < :until AND COALESCE(released_at, :now) > :since
-) l JOIN jobs j ON j.id = l.job
-WHERE :uid IS NULL OR j.uid = :uid
+) l {of_jobs}
 GROUP BY {group}, l.profile, l.memory_mib"""
+_OF_JOBS = "JOIN jobs j ON j.id = l.job WHERE :uid IS NULL OR j.uid = :uid"
 _SAME_DAY = "CAST(l.start / 86400 AS INT) = CAST(l.end / 86400 AS INT)"
 _DAY = f"CASE WHEN {_SAME_DAY} THEN date(l.start, 'unixepoch')"
 _DAY_OF_LEASE = f"{_DAY} END", f"{_DAY} ELSE l.job || ' ' || l.attempt || l.slice_uuid END"
@@ -55,7 +56,7 @@ SELECT key, outcome, reason, CASE
     WHEN wait < 1000 THEN CAST(wait / 10 AS INT) * 10
     WHEN wait < 10000 THEN CAST(wait / 100 AS INT) * 100
     ELSE CAST(wait / 1000 AS INT) * 1000
-END FROM (
+END, COUNT(*) FROM (
     SELECT {key} AS key, j.outcome, COALESCE(j.reason, '') AS reason,
         MAX(0, a.granted_at - MAX(j.submitted_at, COALESCE(j.begin_at, 0))) AS wait
     FROM jobs j NOT INDEXED LEFT JOIN attempts a ON a.job = j.id AND a.number = 1
@@ -63,11 +64,11 @@ END FROM (
         WHEN j.ended_at IS NOT NULL THEN j.ended_at >= :since_text AND j.ended_at < :until_text
         ELSE {last_event} >= :since AND {last_event} < :until
     END
-)"""
-"""One row for each job: to count them here is faster than to sort them there (GROUP BY)."""
+) GROUP BY 1, 2, 3, 4"""
+"""Counted by SQLite, which lets other threads of the daemon run meanwhile."""
 _RUNNING = """
-SELECT {key} AS key, COUNT(*) AS jobs FROM jobs j
-WHERE j.state IN ('STARTING', 'RUNNING', 'COMPLETING') AND (:uid IS NULL OR j.uid = :uid)
+SELECT {key} AS key, COUNT(*) AS jobs FROM jobs j INDEXED BY jobs_live
+WHERE j.state <> 'DONE' AND j.state <> 'PENDING' AND (:uid IS NULL OR j.uid = :uid)
 GROUP BY 1"""
 _PROFILE_OF_JOB = """COALESCE(
     (SELECT profile FROM leases WHERE job = j.id ORDER BY attempt DESC, slice_uuid DESC LIMIT 1),
@@ -105,18 +106,33 @@ class Usage:
         return sums
 
 
-def usage(db: sqlite3.Connection, period: Period, by: str, uid: int | None) -> Usage:
-    """Return what jobs used in a period; of one user, or of all."""
+def usage(
+    db: sqlite3.Connection, beside: sqlite3.Connection, period: Period, by: str, uid: int | None
+) -> Usage:
+    """Return what jobs used in a period; of one user, or of all.
+
+    Both connections read the same state of the database, ``beside`` in a thread of its own.
+    """
+    result = Usage()
+    with ThreadPoolExecutor(1, "usage") as thread:
+        held = thread.submit(_held, beside, period, by, uid)
+        _add_ends(db, result, period, by, uid)
+        _add_rollups(db, result, period, by, uid)
+        between = {"since": period.since, "until": period.until}
+        result.capacity = [
+            (row["at"], {name: (n, mib) for name, (n, mib) in json.loads(row["slices"]).items()})
+            for row in db.execute(_Q["capacity_between"], between)
+        ]
+        for key, sums in held.result().groups.items():
+            result.of(key).add(sums)
+    return result
+
+
+def _held(db: sqlite3.Connection, period: Period, by: str, uid: int | None) -> Usage:
+    """Return what jobs held: slices, and CPU slots."""
     result = Usage()
     _add_leases(db, result, period, by, uid)
     _add_cpu_attempts(db, result, period, by, uid)
-    _add_ends(db, result, period, by, uid)
-    _add_rollups(db, result, period, by, uid)
-    between = {"since": period.since, "until": period.until}
-    result.capacity = [
-        (row["at"], {name: (n, mib) for name, (n, mib) in json.loads(row["slices"]).items()})
-        for row in db.execute(_Q["capacity_between"], between)
-    ]
     return result
 
 
@@ -129,7 +145,9 @@ def _add_leases(
 ) -> None:
     key = {**_OF_JOB, "profile": "l.profile"}.get(by)
     key, group = _DAY_OF_LEASE if key is None else (key, "1")
-    for row in db.execute(_LEASES.format(key=key, group=group), _values(period, uid)):
+    of_jobs = _OF_JOBS if by in _OF_JOB or uid is not None else ""
+    query = _LEASES.format(key=key, group=group, of_jobs=of_jobs)
+    for row in db.execute(query, _values(period, uid)):
         gib = share_mib(row["profile"], row["memory_mib"]) / 1024
         for name, seconds in _by_key(row, row["seconds"]):
             sums = result.of(name)
@@ -163,8 +181,10 @@ def _add_ends(
     query = _ENDS.format(key=of_job.get(by, _DAY_OF_END), last_event=_LAST_EVENT)
     cursor = db.cursor()
     cursor.row_factory = None
-    for (group, outcome, reason, wait), jobs in Counter(cursor.execute(query, values)).items():
-        sums = result.of(group)
+    last, sums = None, UsageSum()
+    for group, outcome, reason, wait, jobs in cursor.execute(query, values):
+        if group != last:  # they come in order
+            last, sums = group, result.of(group)
         sums.ends[outcome, reason] += jobs
         if wait is not None:
             sums.waits[wait_bucket(wait) if wait > 99_999 else wait] += jobs

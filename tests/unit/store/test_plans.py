@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from launcher.store import Store
+from launcher.store import Store, accounting
 from launcher.store.sql import queries
 
 SHORT = (
@@ -41,3 +41,10 @@ def test_the_elements_of_an_array_are_counted_and_chosen_in_one_index(
     query = queries()[name]
     plan = store._db.execute(f"EXPLAIN QUERY PLAN {query}", values(query)).fetchall()
     assert any("COVERING INDEX jobs_by_array (array_id=?" in row["detail"] for row in plan)
+
+
+@pytest.mark.parametrize("key", ["j.name", "j.user"])
+def test_running_jobs_are_counted_among_the_live_ones(store: Store, key: str) -> None:
+    query = accounting._RUNNING.format(key=key)
+    plan = store._db.execute(f"EXPLAIN QUERY PLAN {query}", values(query)).fetchall()
+    assert any("jobs_live" in row["detail"] for row in plan)
