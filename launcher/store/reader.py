@@ -289,7 +289,7 @@ class Reader:
         Of one user's jobs, or of all. A million leases take seconds.
         """
         with explained(self._path), same_state(self._db, beside := self._second()):
-            return usage(self._db, beside, period, by, uid)
+            return usage((self._db, beside), period, by, uid)
 
     def _second(self) -> sqlite3.Connection:
         """Return a second connection, opened when it is first needed."""
