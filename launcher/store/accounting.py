@@ -55,12 +55,14 @@ _LAST_EVENT = """COALESCE(
     (SELECT at FROM history WHERE job = j.id ORDER BY seq DESC LIMIT 1), j.submitted_at
 )"""
 _ENDS = """
-SELECT key, outcome, reason, CASE
+SELECT key, outcome, reason, SUM(jobs),
+    json_group_object(wait, jobs) FILTER (WHERE wait IS NOT NULL)
+FROM (SELECT key, outcome, reason, CASE
     WHEN wait < 100 THEN CAST(wait AS INT)
     WHEN wait < 1000 THEN CAST(wait / 10 AS INT) * 10
     WHEN wait < 10000 THEN CAST(wait / 100 AS INT) * 100
     ELSE CAST(wait / 1000 AS INT) * 1000
-END, COUNT(*) FROM (
+END AS wait, COUNT(*) AS jobs FROM (
     SELECT {key} AS key, j.outcome, COALESCE(j.reason, '') AS reason,
         MAX(0, a.granted_at - MAX(j.submitted_at, COALESCE(j.begin_at, 0))) AS wait
     FROM jobs j NOT INDEXED LEFT JOIN attempts a ON a.job = j.id AND a.number = 1
@@ -69,8 +71,9 @@ END, COUNT(*) FROM (
         WHEN j.ended_at IS NOT NULL THEN j.ended_at >= :since_text AND j.ended_at < :until_text
         ELSE {last_event} >= :since AND {last_event} < :until
     END
-) GROUP BY 1, 2, 3, 4"""
-"""Counted by SQLite, which lets other threads of the daemon run meanwhile."""
+) GROUP BY 1, 2, 3, 4) GROUP BY 1, 2, 3"""
+"""Counted by SQLite, which lets other threads of the daemon run meanwhile: for each row that Python
+takes it waits for its turn among them, so the waiting times of a group are one row."""
 _RUNNING = """
 SELECT {key} AS key, COUNT(*) AS jobs FROM jobs j INDEXED BY jobs_live
 WHERE j.state <> 'DONE' AND j.state <> 'PENDING' AND (:uid IS NULL OR j.uid = :uid)
@@ -214,13 +217,11 @@ def _ended(
     query = _ENDS.format(key=_OF_ENDED.get(by, _DAY_OF_END), last_event=_LAST_EVENT)
     cursor = db.cursor()
     cursor.row_factory = None
-    last, sums = None, UsageSum()
-    for group, outcome, reason, wait, jobs in cursor.execute(query, values):
-        if group != last:  # they come in order
-            last, sums = group, result.of(group)
+    for group, outcome, reason, jobs, waits in cursor.execute(query, values):
+        sums = result.of(group)
         sums.ends[outcome, reason] += jobs
-        if wait is not None:
-            sums.waits[wait_bucket(wait) if wait > 99_999 else wait] += jobs
+        for wait, count in waits_from(waits).items():
+            sums.waits[wait_bucket(wait) if wait > 99_999 else wait] += count
     return result
 
 
