@@ -37,7 +37,8 @@ FROM (
     FROM leases WHERE granted_at < :until AND COALESCE(released_at, :now) > :since
 ) l {of_jobs}
 GROUP BY {group}, l.profile, l.memory_mib"""
-_OF_JOBS = "JOIN jobs j ON j.id = l.job WHERE :uid IS NULL OR j.uid = :uid"
+_OF_JOBS = "CROSS JOIN jobs j ON j.id = l.job WHERE :uid IS NULL OR j.uid = :uid"
+"""CROSS JOIN: the leases are read in their order, whatever SQLite knows of the tables."""
 _SAME_DAY = "CAST(l.start / 86400 AS INT) = CAST(l.end / 86400 AS INT)"
 _DAY = f"CASE WHEN {_SAME_DAY} THEN date(l.start, 'unixepoch')"
 _DAY_OF_LEASE = f"{_DAY} END", f"{_DAY} ELSE l.job || ' ' || l.attempt || l.slice_uuid END"
