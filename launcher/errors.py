@@ -65,6 +65,12 @@ class ImpossibleLayout(UserError):
     kind = "impossible-layout"
 
 
+class SeveralJobs(UserError):
+    """The reference means several jobs."""
+
+    kind = "several-jobs"
+
+
 class NoSuchJob(LauncherError):
     """There is no such job."""
 

@@ -76,6 +76,18 @@ class JobRequests(ClientBase):
         """Return all details of one job."""
         return decode(wire.JobDetail, self._get(job_path(ref)))
 
+    def array(
+        self, ref: Ref, part: str | None = None, *, after: int | None = None, most: int = 50
+    ) -> wire.ArrayPage:
+        """Return an array with at most ``most`` of its elements, failed ones first.
+
+        ``part`` selects one of ``wire.ARRAY_PARTS``; ``after``, the id of the last element of a
+        page, then returns the next page.
+        """
+        chosen = [(key, str(value)) for key, value in (("part", part), ("after", after)) if value]
+        path = f"{job_path(ref)}/array?{query([*chosen, ('most', str(most))])}"
+        return decode(wire.ArrayPage, self._get(path))
+
     def docker_command(self, ref: Ref) -> wire.DockerCommand:
         """Return the ``docker run`` that does the same as one job."""
         return decode(wire.DockerCommand, self._get(f"{job_path(ref)}/docker"))

@@ -31,6 +31,11 @@ class Queue:
         path = f"/v1/jobs/{quote(str(ref))}/why"
         return decode(wire.Why, self._request("GET", path, timeout=max(self._timeout, 60.0)))
 
+    def starts(self) -> wire.QueueStarts:
+        """Return when the first waiting jobs are likely to start; many callers share one replay."""
+        reply = self._request("GET", "/v1/queue/starts", timeout=max(self._timeout, 60.0))
+        return decode(wire.QueueStarts, reply)
+
     def advice(self, user: str | None = None) -> list[wire.AdviceView]:
         """Return which ended jobs requested more than they used: the caller's.
 

@@ -7,10 +7,12 @@ replay. The daemon passes it on unread.
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import signal
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -27,7 +29,7 @@ from launcher.core.recovery.reconcile import take_up
 from launcher.core.replay import Medians, Ran, Replay, idle_copy, runtimes
 from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
-from launcher.daemon.api.handlers.simulation_client import (
+from launcher.daemon.api.handlers.forecasts.simulation_client import (
     ANSWERED,
     OTHER_VERSION,
     REFUSED,
@@ -77,8 +79,8 @@ def answer_to(question: Question) -> str:
     if question.inventory is not None:
         take_inventory(world, question.inventory)
     medians = reader.medians(question.seen_by) if question.history else {}
-    if question.job is not None:
-        return json.dumps(_start_of(question, world, medians))
+    if question.jobs:
+        return json.dumps(starts_of(question, world, medians))
     return encoded(_forecasts(question, world, medians), len(question.layouts) + 1, MOST_BYTES)
 
 
@@ -118,15 +120,26 @@ def encoded(forecasts: Iterable[dict[str, Any]], count: int, most: int) -> str:
     return f"[{','.join(map(''.join, zip(texts, ends, strict=True)))}]"
 
 
-def _start_of(question: Question, world: World, medians: Medians) -> float | None:
-    """Return when a job starts in the replay (seconds since 1970), None if it does not."""
-    job = world.jobs.get(question.job or 0)
-    if job is None or job.state is not State.PENDING:
-        return None
+def starts_of(question: Question, world: World, medians: Medians) -> dict[int, float]:
+    """Return when jobs start in the replay (seconds since 1970), by id.
+
+    Left out are those that do not start, or not within the seconds of the question.
+    """
+    found = (world.jobs.get(job_id) for job_id in question.jobs)
+    waiting = {job.id: job for job in found if job is not None and job.state is State.PENDING}
+    starts: dict[int, float] = {}
+    end = math.inf if question.seconds is None else time.monotonic() + question.seconds
     take_up(world, question.now)
     replay = Replay(world, question.now, runtimes(world, medians))
-    replay.run(until=lambda: job.state is not State.PENDING)
-    return None if job.state is State.PENDING else replay.now.wall
+
+    def all_started() -> bool:
+        for job in [job for job in waiting.values() if job.state is not State.PENDING]:
+            starts[job.id] = replay.now.wall
+            del waiting[job.id]
+        return not waiting or time.monotonic() >= end
+
+    replay.run(until=all_started)
+    return starts
 
 
 def _lay_out(world: World, wants: Sequence[Want]) -> None:

@@ -1,16 +1,19 @@
 """``launch usage``: sums over the leases of a period, of deleted jobs over their roll-ups.
 
-Each query reads its table once and groups there: a million leases take about a second.
+Each query reads its table once and groups there: a million leases take about a second, and a
+million ended jobs two. That is done in parts, on several connections at once.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from launcher.core.jobs.pruning import by_day, day_of
@@ -20,6 +23,8 @@ from launcher.store.rollups import waits_from
 from launcher.store.sql import queries
 
 _Q = queries()
+PARTS = 3
+"""The ended jobs are read in this many parts; what all jobs held, which takes less, is a fourth."""
 _OF_JOB = {"user": "j.user", "group": "j.gid", "image": "j.image", "name": "j.name"}
 BY = (*_OF_JOB, "profile", "day")
 """What sums can be grouped by."""
@@ -30,9 +35,10 @@ FROM (
     SELECT job, attempt, slice_uuid, profile, memory_mib, MAX(granted_at, :since) AS start,
         MIN(COALESCE(released_at, :now), :until) AS end
     FROM leases WHERE granted_at < :until AND COALESCE(released_at, :now) > :since
-) l JOIN jobs j ON j.id = l.job
-WHERE :uid IS NULL OR j.uid = :uid
+) l {of_jobs}
 GROUP BY {group}, l.profile, l.memory_mib"""
+_OF_JOBS = "CROSS JOIN jobs j ON j.id = l.job WHERE :uid IS NULL OR j.uid = :uid"
+"""CROSS JOIN: the leases are read in their order, whatever SQLite knows of the tables."""
 _SAME_DAY = "CAST(l.start / 86400 AS INT) = CAST(l.end / 86400 AS INT)"
 _DAY = f"CASE WHEN {_SAME_DAY} THEN date(l.start, 'unixepoch')"
 _DAY_OF_LEASE = f"{_DAY} END", f"{_DAY} ELSE l.job || ' ' || l.attempt || l.slice_uuid END"
@@ -50,29 +56,34 @@ _LAST_EVENT = """COALESCE(
     (SELECT at FROM history WHERE job = j.id ORDER BY seq DESC LIMIT 1), j.submitted_at
 )"""
 _ENDS = """
-SELECT key, outcome, reason, CASE
+SELECT key, outcome, reason, SUM(jobs),
+    json_group_object(wait, jobs) FILTER (WHERE wait IS NOT NULL)
+FROM (SELECT key, outcome, reason, CASE
     WHEN wait < 100 THEN CAST(wait AS INT)
     WHEN wait < 1000 THEN CAST(wait / 10 AS INT) * 10
     WHEN wait < 10000 THEN CAST(wait / 100 AS INT) * 100
     ELSE CAST(wait / 1000 AS INT) * 1000
-END FROM (
+END AS wait, COUNT(*) AS jobs FROM (
     SELECT {key} AS key, j.outcome, COALESCE(j.reason, '') AS reason,
         MAX(0, a.granted_at - MAX(j.submitted_at, COALESCE(j.begin_at, 0))) AS wait
     FROM jobs j NOT INDEXED LEFT JOIN attempts a ON a.job = j.id AND a.number = 1
-    WHERE j.state = 'DONE' AND (:uid IS NULL OR j.uid = :uid) AND CASE
+    WHERE j.id BETWEEN :first AND :last AND j.state = 'DONE' AND (:uid IS NULL OR j.uid = :uid)
+    AND CASE
         WHEN j.ended_at IS NOT NULL THEN j.ended_at >= :since_text AND j.ended_at < :until_text
         ELSE {last_event} >= :since AND {last_event} < :until
     END
-)"""
-"""One row for each job: to count them here is faster than to sort them there (GROUP BY)."""
+) GROUP BY 1, 2, 3, 4) GROUP BY 1, 2, 3"""
+"""Counted by SQLite, which lets other threads of the daemon run meanwhile: for each row that Python
+takes it waits for its turn among them, so the waiting times of a group are one row."""
 _RUNNING = """
-SELECT {key} AS key, COUNT(*) AS jobs FROM jobs j
-WHERE j.state IN ('STARTING', 'RUNNING', 'COMPLETING') AND (:uid IS NULL OR j.uid = :uid)
+SELECT {key} AS key, COUNT(*) AS jobs FROM jobs j INDEXED BY jobs_live
+WHERE j.state <> 'DONE' AND j.state <> 'PENDING' AND (:uid IS NULL OR j.uid = :uid)
 GROUP BY 1"""
 _PROFILE_OF_JOB = """COALESCE(
     (SELECT profile FROM leases WHERE job = j.id ORDER BY attempt DESC, slice_uuid DESC LIMIT 1),
     CASE WHEN j.attempt > 0 THEN 'cpu' ELSE '-' END
 )"""
+_OF_ENDED = {**_OF_JOB, "profile": _PROFILE_OF_JOB}
 _DAY_OF_END = f"COALESCE(substr(j.ended_at, 1, 10), date({_LAST_EVENT}, 'unixepoch'))"
 
 
@@ -104,19 +115,60 @@ class Usage:
             sums = self.groups[name] = UsageSum()
         return sums
 
+    def add(self, other: Usage) -> None:
+        """Add the groups of another part of the same period."""
+        for name, sums in other.groups.items():
+            self.of(name).add(sums)
 
-def usage(db: sqlite3.Connection, period: Period, by: str, uid: int | None) -> Usage:
-    """Return what jobs used in a period; of one user, or of all."""
-    result = Usage()
-    _add_leases(db, result, period, by, uid)
-    _add_cpu_attempts(db, result, period, by, uid)
-    _add_ends(db, result, period, by, uid)
+
+def usage(
+    connections: Sequence[sqlite3.Connection], period: Period, by: str, uid: int | None
+) -> Usage:
+    """Return what jobs used in a period; of one user, or of all.
+
+    The connections read the same state of the database, each in a thread of its own.
+    """
+    db = connections[0]
+    result, spare = Usage(), SimpleQueue[sqlite3.Connection]()
+    for each in connections:
+        spare.put(each)
+
+    def read(part: Callable[[sqlite3.Connection], Usage]) -> Usage:
+        connection = spare.get()
+        try:
+            return part(connection)
+        finally:
+            spare.put(connection)
+
+    parts = [partial(_held, period=period, by=by, uid=uid)]
+    parts += [partial(_ended, period=period, by=by, uid=uid, ids=ids) for ids in _parts(db)]
+    with ThreadPoolExecutor(len(connections), "usage") as threads:
+        for found in threads.map(read, parts):
+            result.add(found)
+    _add_running(db, result, period, by, uid)
     _add_rollups(db, result, period, by, uid)
     between = {"since": period.since, "until": period.until}
     result.capacity = [
         (row["at"], {name: (n, mib) for name, (n, mib) in json.loads(row["slices"]).items()})
         for row in db.execute(_Q["capacity_between"], between)
     ]
+    return result
+
+
+def _parts(db: sqlite3.Connection) -> list[tuple[int, int]]:
+    """Return ranges of all job ids, both ends included."""
+    first, last = db.execute("SELECT MIN(id), MAX(id) FROM jobs").fetchone()
+    if first is None:
+        return []
+    size = (last - first) // PARTS + 1
+    return [(start, start + size - 1) for start in range(first, last + 1, size)]
+
+
+def _held(db: sqlite3.Connection, period: Period, by: str, uid: int | None) -> Usage:
+    """Return what jobs held: slices, and CPU slots."""
+    result = Usage()
+    _add_leases(db, result, period, by, uid)
+    _add_cpu_attempts(db, result, period, by, uid)
     return result
 
 
@@ -129,7 +181,9 @@ def _add_leases(
 ) -> None:
     key = {**_OF_JOB, "profile": "l.profile"}.get(by)
     key, group = _DAY_OF_LEASE if key is None else (key, "1")
-    for row in db.execute(_LEASES.format(key=key, group=group), _values(period, uid)):
+    of_jobs = _OF_JOBS if by in _OF_JOB or uid is not None else ""
+    query = _LEASES.format(key=key, group=group, of_jobs=of_jobs)
+    for row in db.execute(query, _values(period, uid)):
         gib = share_mib(row["profile"], row["memory_mib"]) / 1024
         for name, seconds in _by_key(row, row["seconds"]):
             sums = result.of(name)
@@ -154,23 +208,30 @@ def _by_key(row: sqlite3.Row, seconds: float) -> Iterator[tuple[str, float]]:
         yield from by_day(row["start"], row["end"])
 
 
-def _add_ends(
-    db: sqlite3.Connection, result: Usage, period: Period, by: str, uid: int | None
-) -> None:
-    of_job = {**_OF_JOB, "profile": _PROFILE_OF_JOB}
-    values = _values(period, uid)
+def _ended(
+    db: sqlite3.Connection, period: Period, by: str, uid: int | None, ids: tuple[int, int]
+) -> Usage:
+    """Return how the jobs with ids in a range ended, and how long they had waited."""
+    result = Usage()
+    values = _values(period, uid) | {"first": ids[0], "last": ids[1]}
     values |= {"since_text": _as_text(period.since), "until_text": _as_text(period.until)}
-    query = _ENDS.format(key=of_job.get(by, _DAY_OF_END), last_event=_LAST_EVENT)
+    query = _ENDS.format(key=_OF_ENDED.get(by, _DAY_OF_END), last_event=_LAST_EVENT)
     cursor = db.cursor()
     cursor.row_factory = None
-    for (group, outcome, reason, wait), jobs in Counter(cursor.execute(query, values)).items():
+    for group, outcome, reason, jobs, waits in cursor.execute(query, values):
         sums = result.of(group)
         sums.ends[outcome, reason] += jobs
-        if wait is not None:
-            sums.waits[wait_bucket(wait) if wait > 99_999 else wait] += jobs
+        for wait, count in waits_from(waits).items():
+            sums.waits[wait_bucket(wait) if wait > 99_999 else wait] += count
+    return result
+
+
+def _add_running(
+    db: sqlite3.Connection, result: Usage, period: Period, by: str, uid: int | None
+) -> None:
     if period.until >= period.now:
-        key = of_job.get(by, "date(:now, 'unixepoch')")
-        for row in db.execute(_RUNNING.format(key=key), values):
+        key = _OF_ENDED.get(by, "date(:now, 'unixepoch')")
+        for row in db.execute(_RUNNING.format(key=key), _values(period, uid)):
             result.of(row["key"]).running += row["jobs"]
 
 

@@ -40,6 +40,10 @@ REBUILD = (
 )
 
 
+STATE_ATTEMPTS = 100
+"""How often two connections try to begin between the same commits, which takes 0.1 ms."""
+
+
 def damaged(path: Path, why: str) -> DatabaseDamaged:
     """Return the error for a database that cannot be read, with the next step."""
     return DatabaseDamaged(f"cannot use {path}: the database is damaged: {why}", fix=REBUILD)
@@ -97,6 +101,33 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def same_state(first: sqlite3.Connection, second: sqlite3.Connection) -> Iterator[None]:
+    """Read one state of the database on two connections, whatever is committed meanwhile.
+
+    Raises ``StateDirError`` if there is a commit in each of many attempts.
+    """
+    for _ in range(STATE_ATTEMPTS):
+        try:
+            before = _version(second)
+            for each in (first, second):
+                each.execute("BEGIN")
+                each.execute("SELECT 1 FROM meta").fetchone()  # what is read begins here
+            if _version(second) == before:  # thus nothing was committed in between
+                yield
+                return
+        finally:
+            for each in (first, second):
+                if each.in_transaction:
+                    each.execute("ROLLBACK")
+    raise StateDirError("the database changes too often to sum it up", fix="Try again.")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Return a number that differs after a commit of another connection."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def durable(connection: sqlite3.Connection, path: Path) -> None:

@@ -64,6 +64,12 @@ def failures_of_job(reader: Reader, ids: Iterable[int]) -> list[NotifyFailed]:
     return _failures(reader.rows("notify_failures_of", json.dumps(list(ids)), MOST_FAILURES))
 
 
+def failures_of_array(reader: Reader, array: int, uid: int) -> list[NotifyFailed]:
+    """Return the last failures of a user's array and of its elements, newest last."""
+    values = {"array": array, "uid": uid, "most": MOST_FAILURES}
+    return _failures(reader.rows("notify_failures_of_array", **values))
+
+
 def failures_of_user(reader: Reader, uid: int) -> list[NotifyFailed]:
     """Return the last failures of a user's notifications, newest last."""
     return _failures(reader.rows("notify_failures_of_user", uid, MOST_FAILURES))

@@ -200,6 +200,28 @@ SELECT * FROM private_images;
 -- name: elements
 SELECT * FROM jobs WHERE array_id = ? ORDER BY array_index;
 
+-- name: elements_first
+SELECT * FROM jobs WHERE id IN (
+    SELECT id FROM jobs WHERE array_id = ? ORDER BY id LIMIT ?
+) ORDER BY id;
+
+-- name: element_counts
+SELECT state, outcome, COUNT(*) AS n, MIN(id) AS first FROM jobs INDEXED BY jobs_by_array
+WHERE array_id = ? GROUP BY state, outcome;
+
+-- name: elements_page
+SELECT * FROM jobs WHERE id IN (
+    SELECT id FROM (
+        SELECT id, CASE -- in the order of wire.ARRAY_PARTS
+            WHEN outcome = 'COMPLETED' THEN 3
+            WHEN outcome IS NOT NULL THEN 0
+            WHEN state = 'PENDING' THEN 2
+            ELSE 1
+        END AS part FROM jobs INDEXED BY jobs_by_array WHERE array_id = :array
+    )
+    WHERE (:part IS NULL OR part = :part) AND id > :after ORDER BY part, id LIMIT :most
+);
+
 -- name: elements_between
 SELECT * FROM jobs WHERE array_id = ? AND array_index BETWEEN ? AND ? ORDER BY array_index;
 
@@ -359,6 +381,12 @@ INSERT INTO notify_failures (at, uid, job, target, detail) VALUES (?, ?, ?, ?, ?
 -- name: notify_failures_of
 SELECT at, uid, job, target, detail FROM notify_failures
 WHERE job IN (SELECT value FROM json_each(?)) ORDER BY seq DESC LIMIT ?;
+
+-- name: notify_failures_of_array
+SELECT at, uid, job, target, detail FROM notify_failures f
+WHERE uid = :uid AND (
+    job = :array OR EXISTS (SELECT 1 FROM jobs WHERE id = f.job AND array_id = :array)
+) ORDER BY seq DESC LIMIT :most;
 
 -- name: notify_failures_of_user
 SELECT at, uid, job, target, detail FROM notify_failures WHERE uid = ? ORDER BY seq DESC LIMIT ?;

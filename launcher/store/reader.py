@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from launcher.core.model.measurement import PastRun
 from launcher.core.policy.settings import Settings
 from launcher.core.world.world import World
 from launcher.store.accounting import Period, Usage, jobs_used, usage
-from launcher.store.connect import FILE_NAME, check, connect, explained
+from launcher.store.connect import FILE_NAME, check, connect, explained, same_state
 from launcher.store.copying import copy_database
 from launcher.store.load import LIVE, load
 from launcher.store.rows import audit_rows as audit
@@ -41,17 +42,20 @@ class Reader:
         self._path = directory / FILE_NAME
         with explained(self._path):
             self._db = connect(self._path, read_only=True)
+        self._beside: sqlite3.Connection | None = None
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._db.close()
+        if self._beside is not None:
+            self._beside.close()
 
     def _rows(self, query: str, *values: Any, **named: Any) -> list[Any]:
         with explained(self._path):
             return self._db.execute(_Q[query], named or values).fetchall()
 
     @contextlib.contextmanager
-    def _snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> Iterator[None]:
         """Read one state of the database, whatever is committed meanwhile."""
         with explained(self._path):
             self._db.execute("BEGIN")
@@ -60,9 +64,9 @@ class Reader:
             finally:
                 self._db.execute("ROLLBACK")
 
-    def rows(self, query: str, *values: Any) -> list[Any]:
+    def rows(self, query: str, *values: Any, **named: Any) -> list[Any]:
         """Return the rows of a named query, for the other reads of this package."""
-        return self._rows(query, *values)
+        return self._rows(query, *values, **named)
 
     def _jobs(self, values: Iterable[Any]) -> list[Job]:
         reading = JobReader()
@@ -99,7 +103,7 @@ class Reader:
 
     def world(self, cpu_slots: int, rules: Settings) -> World:
         """Return a separate world of what is committed, which a caller may change."""
-        with self._snapshot():
+        with self.snapshot():
             store = str(self._db.execute(_Q["get_meta"], ("store",)).fetchone()[0])
             return load(self._db, store, cpu_slots, rules)
 
@@ -284,8 +288,14 @@ class Reader:
 
         Of one user's jobs, or of all. A million leases take seconds.
         """
-        with self._snapshot():
-            return usage(self._db, period, by, uid)
+        with explained(self._path), same_state(self._db, beside := self._second()):
+            return usage((self._db, beside), period, by, uid)
+
+    def _second(self) -> sqlite3.Connection:
+        """Return a second connection, opened when it is first needed."""
+        if self._beside is None:
+            self._beside = connect(self._path, read_only=True)
+        return self._beside
 
     def jobs_used(
         self,
@@ -318,6 +328,8 @@ class Reader:
     def interrupt(self) -> None:
         """End a query that is under way in another thread; it raises ``StateDirError``."""
         self._db.interrupt()
+        if self._beside is not None:
+            self._beside.interrupt()
 
     def audit(self, user: str | None, since: float, most: int) -> list[AuditLine]:
         """Return the last lines of the audit log, newest last; ``since`` is seconds since 1970."""

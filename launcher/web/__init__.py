@@ -11,6 +11,6 @@ over its socket by ``launcher.client`` and serves HTTP: pages, and metrics for P
 pages as requests, ``live`` keeps open ones current. ``metrics`` and ``textfile`` render what the
 daemon counts; ``routes`` is the table, ``main`` serves it. ``notify`` sends notifications, to
 targets that may hold secrets. Of sessions only those are here that were used lately. May import
-``client``, ``text``, ``config``, ``spec``, ``wire`` and ``errors``; never the daemon or any room
-beneath it.
+``jobfile.values`` for times that users write, ``client``, ``text``, ``config``, ``serving``,
+``spec``, ``wire`` and ``errors``; never the daemon or any room beneath it.
 """

@@ -8,20 +8,22 @@ and records the request as theirs.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from launcher import wire
+from launcher.client.aio.client import AsyncClient
 from launcher.errors import LauncherError, NotAllowed, TooMany, UserError
+from launcher.jobfile.values.units import parse_duration
 from launcher.web import login
 from launcher.web.context import VIEWER, WebContext
 from launcher.web.handlers import page
 from launcher.web.headers import redirect
+from launcher.web.pages.job import NO_LIMIT
 from launcher.web.pages.viewer import Viewer
 
-JOB_ACTIONS = ("cancel", "hold", "release", "retry")
 DRAINED = "drained on the web page"
 Form = Mapping[str, Any]
 
@@ -64,22 +66,73 @@ async def log_out(context: WebContext, request: web.Request) -> web.StreamRespon
 
 
 async def change_job(context: WebContext, request: web.Request) -> web.StreamResponse:
-    """Cancel, hold, release or retry a job."""
+    """Take one of ``JOB_ACTIONS`` on a job or an array."""
     viewer = request[VIEWER]
-    await _checked(request, viewer)
-    ref, action = request.match_info["ref"], request.match_info["action"]
-    client = context.client_of(viewer)
-    if action not in JOB_ACTIONS:
+    form = await _checked(request, viewer)
+    act = JOB_ACTIONS.get(request.match_info["action"])
+    if act is None:
         raise web.HTTPNotFound
-    if action == "cancel":
-        await client.cancel(ref)
-    elif action == "hold":
-        await client.hold(ref)
-    elif action == "release":
-        await client.release(ref)
-    else:
-        await client.retry([ref])
+    await act(context.client_of(viewer), request.match_info["ref"], form)
     return redirect(f"/jobs/{request.rel_url.raw_parts[2]}")
+
+
+async def _cancel(client: AsyncClient, ref: str, form: Form) -> None:
+    await client.cancel(ref)
+
+
+async def _hold(client: AsyncClient, ref: str, form: Form) -> None:
+    await client.hold(ref)
+
+
+async def _release(client: AsyncClient, ref: str, form: Form) -> None:
+    await client.release(ref)
+
+
+async def _requeue(client: AsyncClient, ref: str, form: Form) -> None:
+    await client.requeue(ref)
+
+
+async def _retry(client: AsyncClient, ref: str, form: Form) -> None:
+    await client.retry([ref])
+
+
+async def _retry_failed(client: AsyncClient, ref: str, form: Form) -> None:
+    await client.retry([ref], failed=True)
+
+
+async def _change_limit(client: AsyncClient, ref: str, form: Form) -> None:
+    text = form.get("limit", "")
+    try:
+        limit = limit_of(text if isinstance(text, str) else "")
+    except ValueError as error:
+        raise UserError(f"time limit: {error}") from None
+    await client.edit(ref, wire.EditRequest(time_limit=limit))
+
+
+def limit_of(text: str) -> float:
+    """Return a time limit in seconds, 0 for none; raises ``ValueError`` with what to write.
+
+    >>> limit_of("1h30m"), limit_of("None ")
+    (5400.0, 0.0)
+    """
+    if text.strip().lower() == NO_LIMIT:
+        return 0.0
+    seconds = parse_duration(text)
+    if seconds <= 0:
+        raise ValueError(f"it must be longer than 0s; write {NO_LIMIT} for a job without a limit")
+    return seconds
+
+
+JOB_ACTIONS: Mapping[str, Callable[[AsyncClient, str, Form], Awaitable[None]]] = {
+    "cancel": _cancel,
+    "hold": _hold,
+    "release": _release,
+    "requeue": _requeue,
+    "retry": _retry,
+    "retry-failed": _retry_failed,
+    "time-limit": _change_limit,
+}
+"""What a form may do to a job or an array, by the last part of its address."""
 
 
 async def drain(context: WebContext, request: web.Request) -> web.StreamResponse:
@@ -103,14 +156,15 @@ async def _form(request: web.Request) -> Form:
     return await request.post()
 
 
-async def _checked(request: web.Request, viewer: Viewer) -> None:
-    """Check the form of a request; raises ``ForeignForm``, or ``UserError``."""
+async def _checked(request: web.Request, viewer: Viewer) -> Form:
+    """Return the form of a request; raises ``ForeignForm``, or ``UserError``."""
     form = await _form(request)
     token = form.get("form", "")
     if not isinstance(token, str) or not viewer.form:
         raise ForeignForm
     if not hmac.compare_digest(token.encode(), viewer.form.encode()):
         raise ForeignForm
+    return form
 
 
 class ForeignForm(LauncherError):

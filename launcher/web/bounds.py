@@ -32,6 +32,8 @@ TEXTFILE_SECONDS = 15.0
 
 MOST_WAITING_SHOWN = 50
 """Waiting jobs on the overview, and as many running ones; the counts are of all."""
+MOST_ELEMENTS_SHOWN = 50
+"""Elements on one page of an array."""
 MOST_EVENTS_SHOWN = 100
 """Lines of a job's history."""
 MOST_GROUPS_SHOWN = 50
@@ -67,11 +69,12 @@ ALL_PAGES_PER_SECOND, ALL_PAGES_AT_ONCE = 100.0, 300.0
 MOST_ADDRESSES = 10_000
 """Addresses whose requests are counted."""
 WHY_SECONDS = 30.0
-"""The likely start of one job is estimated at most this often: each is a replay of the queue."""
+"""Likely starts are asked for at most this often: those of the first waiting jobs together, one
+further behind by itself. The daemon replays the queue for them."""
 MOST_ESTIMATES = 256
-"""Likely starts that are kept."""
+"""Likely starts of jobs further behind that are kept."""
 MOST_ESTIMATES_DUE = 16
-"""Jobs that wait for an estimate, which is made for one after the other."""
+"""Jobs further behind that wait for an estimate, which is made for one after the other."""
 LOG_LINES = 500
 """Lines of a log that a page starts with."""
 MOST_LOG_MATCHES = 1000
@@ -87,8 +90,6 @@ LOG_SECONDS = 20.0
 """A search in a log that takes longer is refused."""
 MOST_LOG_READERS = 32
 """Logs that are read at once, live, for a download or a search."""
-MOST_ESTIMATED_JOBS = 3
-"""The first waiting jobs whose starts are estimated."""
 VIEWER_SECONDS = 2.0
 """What the daemon says of a session is used again in this time."""
 MOST_SESSIONS = 1000

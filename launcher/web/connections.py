@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import ipaddress
 import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from aiohttp import web
 
+from launcher.serving.timed_connection import TimedConnection, connection_of, serving
 from launcher.web import bounds
 from launcher.web.headers import HEADERS, text_reply
 
@@ -38,68 +39,36 @@ class WebErrorHandler(web.RequestHandler):
         return response
 
 
-class WebConnection(asyncio.Protocol):
-    """One connection: passes all data to aiohttp, and closes itself when its time is over."""
+class WebConnection(TimedConnection):
+    """One connection to aiohttp; it has no inner protocol if it is refused."""
 
     def __init__(self, connections: WebConnections) -> None:
+        super().__init__()
         self._connections = connections
-        self._inner: asyncio.Protocol | None = None
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._address = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the timer for the first request, or refuse the connection."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        super().connection_made(transport)
         self._address = network_of(transport.get_extra_info("peername"))
         if not self._connections.admit(self._address):
-            transport.write(refusal())
-            transport.close()
+            assert self.transport is not None
+            self.transport.write(refusal())
+            self.transport.close()
             self.expect(bounds.LINGER_SECONDS)
             return
         self._connections.open[transport] = self
-        self._inner = self._connections.inner()
+        self.inner = self._connections.inner()
         self.expect(bounds.HEAD_SECONDS)
-        self._inner.connection_made(transport)
+        self.inner.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop counting the connection."""
         self.expect(None)
-        if self._inner is not None and self._transport is not None:
-            self._connections.open.pop(self._transport, None)
+        if self.inner is not None and self.transport is not None:
+            self._connections.open.pop(self.transport, None)
             self._connections.leave(self._address)
-            self._inner.connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Pass the data to aiohttp."""
-        if self._inner is not None:
-            self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        """Pass the end to aiohttp."""
-        return None if self._inner is None else self._inner.eof_received()
-
-    def pause_writing(self) -> None:
-        """Pass the call to aiohttp."""
-        if self._inner is not None:
-            self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Pass the call to aiohttp."""
-        if self._inner is not None:
-            self._inner.resume_writing()
-
-    def expect(self, seconds: float | None) -> None:
-        """Close the connection after ``seconds`` unless called again; None stops the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer = None if seconds is None else loop.call_later(seconds, self._close)
-
-    def _close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+            self.inner.connection_lost(exc)
 
 
 class WebConnections:
@@ -139,21 +108,13 @@ class WebConnections:
 
     def expect(self, request: web.BaseRequest, seconds: float) -> None:
         """Give a request that stays open more time from now on."""
-        connection = self.open.get(request.transport) if request.transport is not None else None
+        connection = connection_of(self.open, request)
         if connection is not None:
             connection.expect(seconds)
 
-    @contextlib.contextmanager
-    def serving(self, request: web.BaseRequest) -> Iterator[None]:
+    def serving(self, request: web.BaseRequest) -> AbstractContextManager[None]:
         """Give a request its time, and the connection the time until the next one afterwards."""
-        connection = self.open.get(request.transport) if request.transport is not None else None
-        if connection is not None:
-            connection.expect(bounds.REQUEST_SECONDS)
-        try:
-            yield
-        finally:
-            if connection is not None and request.transport is not None:
-                connection.expect(bounds.IDLE_SECONDS)
+        return serving(self.open, request, bounds.REQUEST_SECONDS, bounds.IDLE_SECONDS)
 
 
 def network_of(peer: Any) -> str:

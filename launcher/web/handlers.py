@@ -8,11 +8,13 @@ from typing import Any
 
 from aiohttp import web
 
+from launcher import wire
+from launcher.errors import SeveralJobs
 from launcher.web import bounds
 from launcher.web.context import VIEWER, WebContext, address_of
 from launcher.web.headers import page_reply, text_reply
 from launcher.web.live import Parts, Renderer
-from launcher.web.pages import job, static_files, usage
+from launcher.web.pages import array, job, static_files, usage
 from launcher.web.pages.overview import read_state
 from launcher.web.pages.templates import render
 from launcher.web.pages.viewer import Viewer
@@ -76,6 +78,22 @@ def job_feed(context: WebContext, viewer: Viewer, ref: str) -> Feed:
     return (viewer.session, "job", ref), parts
 
 
+def array_feed(context: WebContext, viewer: Viewer, ref: str, which: array.Chosen) -> Feed:
+    """Return the key and the renderer of the fragments of an array's page."""
+
+    async def parts() -> Parts:
+        return array.parts(await _array(context, viewer, ref, which), viewer, which)
+
+    return (viewer.session, "array", ref, which), parts
+
+
+async def _array(
+    context: WebContext, viewer: Viewer, ref: str, which: array.Chosen
+) -> wire.ArrayPage:
+    client, most = context.client_of(viewer), bounds.MOST_ELEMENTS_SHOWN
+    return await client.array(ref, which.part, after=which.after, most=most)
+
+
 async def overview(context: WebContext, request: web.Request) -> web.StreamResponse:
     """Return the overview."""
     viewer = request[VIEWER]
@@ -84,9 +102,12 @@ async def overview(context: WebContext, request: web.Request) -> web.StreamRespo
 
 
 async def job_page(context: WebContext, request: web.Request) -> web.StreamResponse:
-    """Return the page of a job."""
+    """Return the page of a job, or of an array."""
     viewer, ref = request[VIEWER], request.match_info["ref"]
-    parts = await context.live.page(*job_feed(context, viewer, ref))
+    try:
+        parts = await context.live.page(*job_feed(context, viewer, ref))
+    except SeveralJobs:
+        return await _array_page(context, request, viewer, ref)
     detail = await context.client_of(viewer).show(ref)
     path = f"/jobs/{request.rel_url.raw_parts[2]}"
     return page(
@@ -99,6 +120,20 @@ async def job_page(context: WebContext, request: web.Request) -> web.StreamRespo
         spec=None if detail.spec is None else job.spec_text(detail.spec),
         job=detail.job,
     )
+
+
+async def _array_page(
+    context: WebContext, request: web.Request, viewer: Viewer, ref: str
+) -> web.StreamResponse:
+    which = _chosen(request)
+    parts = await context.live.page(*array_feed(context, viewer, ref, which))
+    page_ = await _array(context, viewer, ref, which)
+    live = f"/live/arrays/{page_.array.id}{which.query}"
+    return page("array.html", viewer, array.title(page_), live=live, parts=parts)
+
+
+def _chosen(request: web.Request) -> array.Chosen:
+    return array.chosen(request.query.get("part"), request.query.get("after"))
 
 
 async def usage_page(context: WebContext, request: web.Request) -> web.StreamResponse:
@@ -119,6 +154,12 @@ async def live_job(context: WebContext, request: web.Request) -> web.StreamRespo
     """Send the fragments of a job's page as they change."""
     feed = job_feed(context, request[VIEWER], request.match_info["ref"])
     return await _send(context, request, feed)
+
+
+async def live_array(context: WebContext, request: web.Request) -> web.StreamResponse:
+    """Send the fragments of an array's page as they change."""
+    ref, which = request.match_info["ref"], _chosen(request)
+    return await _send(context, request, array_feed(context, request[VIEWER], ref, which))
 
 
 async def _send(context: WebContext, request: web.Request, feed: Feed) -> web.StreamResponse:

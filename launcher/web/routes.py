@@ -26,6 +26,7 @@ ROUTES: tuple[WebRoute, ...] = (
     WebRoute("/jobs/{ref}/log/live", logs.live_log, own=True),
     WebRoute("/live/overview", handlers.live_overview),
     WebRoute("/live/jobs/{ref}", handlers.live_job),
+    WebRoute("/live/arrays/{ref}", handlers.live_array),
     WebRoute("/login", actions.login_page),
     WebRoute("/login", actions.log_in, method="POST"),
     WebRoute("/logout", actions.log_out, method="POST", own=True),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from launcher.spec.notify import NotifyTarget as NotifyTarget
     from launcher.wire.audit import AuditView as AuditView
     from launcher.wire.detail import AdviceView as AdviceView
+    from launcher.wire.detail import ArrayPage as ArrayPage
     from launcher.wire.detail import AttemptView as AttemptView
     from launcher.wire.detail import BlockerView as BlockerView
     from launcher.wire.detail import DockerCommand as DockerCommand
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from launcher.wire.queue import Gate as Gate
     from launcher.wire.queue import LaneView as LaneView
     from launcher.wire.queue import QueueEntry as QueueEntry
+    from launcher.wire.queue import QueueStarts as QueueStarts
     from launcher.wire.queue import ReservationView as ReservationView
     from launcher.wire.queue import ReserveRequest as ReserveRequest
     from launcher.wire.queue import Run as Run
@@ -104,9 +106,11 @@ if TYPE_CHECKING:
     from launcher.wire.queue import WhatIfLayout as WhatIfLayout
     from launcher.wire.queue import WhatIfRequest as WhatIfRequest
     from launcher.wire.queue import Why as Why
+    from launcher.wire.shown import ARRAY_PARTS as ARRAY_PARTS
     from launcher.wire.shown import ArrayView as ArrayView
     from launcher.wire.shown import JobView as JobView
     from launcher.wire.shown import QueueHead as QueueHead
+    from launcher.wire.shown import part_of as part_of
     from launcher.wire.shown import ref_of as ref_of
     from launcher.wire.terminal import CommandView as CommandView
     from launcher.wire.terminal import ExecRequest as ExecRequest
@@ -137,14 +141,14 @@ _HOMES = {
     "spec.job_spec": "ArrayRequest JobSpec Mount Retries SignalBefore Ulimit",
     "spec.notify": "NotifyTarget",
     "wire.jobs": "RegistryAuth SubmitRequest",
-    "wire.shown": "ArrayView JobView QueueHead ref_of",
+    "wire.shown": "ARRAY_PARTS ArrayView JobView QueueHead part_of ref_of",
     "wire.detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView "
-    "LimitsView JobDetail DockerCommand TerminalView AdviceView",
+    "LimitsView JobDetail ArrayPage DockerCommand TerminalView AdviceView",
     "wire.layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest "
     "PlaceView LayoutPlan LayoutChange DrainRequest RestoreRequest SavedGpu SavedLayout "
     "SaveRequest",
-    "wire.queue": "Ahead Forecast Gate LaneView QueueEntry ReservationView ReserveRequest Run "
-    "SelectRequest WhatIfLayout WhatIfRequest Why",
+    "wire.queue": "Ahead Forecast Gate LaneView QueueEntry QueueStarts ReservationView "
+    "ReserveRequest Run SelectRequest WhatIfLayout WhatIfRequest Why",
     "wire.login": "LoginRequest LoginReply MOST_WEB_TOKEN WebCaller WebLogin WebSession WebToken",
     "wire.images": "ImageView LocalImageView OwnImageView PublishRequest RemoveImageRequest",
     "wire.history": "EventLine EventPage PruneReply PruneRequest PublishedArray PublishedJob "

@@ -9,7 +9,7 @@ from launcher.spec.bounds import STRICT, Most
 from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import JobSpec
 from launcher.wire.history import NotifyFailureView
-from launcher.wire.shown import JobView
+from launcher.wire.shown import ArrayView, JobView
 
 MOST_REF = 1024
 """Of one reference to jobs, in characters; a request has at most 1000 of them."""
@@ -164,6 +164,20 @@ class JobDetail:
     policy_version: int | None = None
     terminal: TerminalView | None = None
     advice: list[AdviceView] = field(default_factory=list)
+    not_sent: list[NotifyFailureView] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayPage:
+    """An array, and some of its elements: by part, then by id.
+
+    ``array`` counts all elements; ``more``: further elements follow. ``not_sent`` are the last
+    notifications of the array and its elements that could not be sent.
+    """
+
+    array: ArrayView
+    elements: list[JobView]
+    more: bool
     not_sent: list[NotifyFailureView] = field(default_factory=list)
 
 

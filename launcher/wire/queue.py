@@ -104,6 +104,17 @@ class Why:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueueStarts:
+    """When the first waiting jobs are likely to start, by id: as ``estimated_start`` of ``Why``.
+
+    ``at`` is when that was estimated. A job that is not in ``starts`` has no estimate.
+    """
+
+    at: str
+    starts: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class WhatIfLayout:
     """A layout that every MIG-capable GPU would have; ``text`` is how the user wrote it."""
 

@@ -79,6 +79,20 @@ class ArrayView:
     reason: str | None
 
 
+ARRAY_PARTS = ("failed", "running", "waiting", "completed")
+"""The elements of an array by how they are, in the order in which a page shows them.
+
+``failed`` are those that ended in another way than COMPLETED.
+"""
+
+
+def part_of(job: JobView) -> str:
+    """Return the part of its array that an element belongs to."""
+    if job.outcome is not None:
+        return "completed" if job.outcome == "COMPLETED" else "failed"
+    return "waiting" if job.state == "PENDING" else "running"
+
+
 @dataclass(frozen=True, kw_only=True)
 class QueueHead:
     """What ``ps`` shows of a long queue: what runs, the head of what waits, how many there are.

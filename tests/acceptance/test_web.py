@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,8 @@ import yaml
 
 from launcher import Client
 from launcher.errors import NotAllowed
+from launcher.wire import EditRequest
+from tests.acceptance.web_service import USER, user, web
 from tests.conftest import MakeDaemon
 from tests.support.daemon import CONFIG, DaemonProcess, as_user
 from tests.support.project import PROJECT
@@ -23,15 +24,8 @@ from tests.support.web import PrometheusProcess, WebProcess
 MONITORING = PROJECT / "compose" / "monitoring"
 RULES, DASHBOARD = MONITORING / "launcher.rules.yaml", MONITORING / "dashboard.json"
 RULE_TESTS = PROJECT / "tests" / "data" / "monitoring" / "rules_test.yaml"
-USER = "nobody"
+__all__ = ["user", "web"]
 PARTS = ("", "_bucket", "_count", "_sum")
-
-
-@pytest.fixture
-def user() -> Iterator[OrdinaryUser]:
-    made = OrdinaryUser(USER)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -40,13 +34,6 @@ def daemon(make_daemon: MakeDaemon, user: OrdinaryUser) -> DaemonProcess:
     config = f'{CONFIG}[users]\nobserver = "{USER}"\n[web]\ntextfile = "{textfile}"\n'
     made = make_daemon(config=config)
     return made.start()
-
-
-@pytest.fixture
-def web(daemon: DaemonProcess, user: OrdinaryUser) -> Iterator[WebProcess]:
-    made = WebProcess(daemon, user)
-    yield made
-    made.close()
 
 
 def test_what_happens_to_a_job_is_counted(daemon: DaemonProcess, web: WebProcess) -> None:
@@ -116,6 +103,8 @@ def test_its_user_reads_what_every_user_sees_and_may_do_nothing_else(
         for forbidden in (
             lambda: daemon.submit("true"),
             lambda: client.cancel(str(job.id)),
+            lambda: client.requeue(str(job.id)),
+            lambda: client.edit(str(job.id), EditRequest(time_limit=60.0)),
             lambda: list(client.logs(str(job.id))),
             lambda: client.queue.whatif([]),
             client.prune,

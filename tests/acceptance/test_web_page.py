@@ -9,17 +9,20 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from launcher.wire import GpuRequest, JobSpec
+from launcher import Client
+from launcher.wire import ArrayRequest, GpuRequest, JobSpec
+from tests.acceptance.web_service import USER, user, web
 from tests.conftest import MakeDaemon
 from tests.support.browser import DESKTOP, PHONE, Tab, chromium
-from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess
-from tests.support.user import OrdinaryUser
+from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
 from tests.support.wait import wait_until
 from tests.support.web import WebProcess
 
-USER = "nobody"
+__all__ = ["user", "web"]
 MOST_BYTES = 300_000
 WAITING = 2000
+OTHER_UID = 5
+"""Of the user `games`, whom Debian's base system has."""
 
 
 @pytest.fixture(scope="module")
@@ -29,22 +32,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def user() -> Iterator[OrdinaryUser]:
-    made = OrdinaryUser(USER)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def daemon(make_daemon: MakeDaemon) -> DaemonProcess:
     return make_daemon(config=f'{CONFIG}[users]\nobserver = "{USER}"\n').start()
-
-
-@pytest.fixture
-def web(daemon: DaemonProcess, user: OrdinaryUser) -> Iterator[WebProcess]:
-    made = WebProcess(daemon, user)
-    yield made
-    made.close()
 
 
 def link(daemon: DaemonProcess, web: WebProcess) -> str:
@@ -172,6 +161,102 @@ def test_without_a_script_the_pages_are_readable_and_forms_work(
     page.locator("#ask-cancel").click()
     page.locator("#do-cancel").click()
     daemon.done(job)
+    tab.close()
+
+
+def array_of(daemon: DaemonProcess, command: str, size: int) -> int:
+    """Queue an array and return its id."""
+    spec = JobSpec(
+        name="sweep",
+        image=BUSYBOX,
+        command=["sh", "-c", command],
+        gpus=GpuRequest(kind="profile", profile="1g.6gb"),
+        array=ArrayRequest(indices=list(range(size))),
+    )
+    first = daemon.client.submit([spec])[0]
+    assert first.array is not None
+    return int(first.array["id"])
+
+
+def test_an_array_is_followed_live_failures_first_and_those_are_retried(
+    daemon: DaemonProcess, web: WebProcess, browser: Browser
+) -> None:
+    tab = Tab(browser)
+    page = tab.page
+    page.goto(link(daemon, web))
+    page.wait_for_url(f"{web.url}/")
+    number = array_of(daemon, "[ $LAUNCHER_ARRAY_INDEX != 3 ] && sleep 600", 8)
+    page.locator(f"#array-{number}").click()
+    tab.live()
+    page.evaluate("window.loadedOnce = true")
+    expect(page.locator("#part-failed")).to_have_text("1 failed")
+    expect(page.locator("#array-elements tbody tr").first).to_contain_text(f"{number}[3]")
+    expect(page.locator("#part-running")).to_have_text("4 running")
+    assert page.evaluate("window.loadedOnce") is True
+    assert tab.violations() == []
+    page.locator("#do-retry-failed").click()
+    expect(page.locator("#part-failed")).to_have_text("0 failed")
+    page.locator("#part-waiting").click()
+    expect(page.locator("#elements-title")).to_have_text("Waiting elements")
+    page.locator("#array-elements a").first.click()
+    expect(page.locator("#job-state")).to_contain_text("PENDING")
+    page.locator("#array").click()
+    page.locator("#ask-cancel").click()
+    page.locator("#do-cancel").click()
+    expect(page.locator("#part-failed")).to_have_text("8 failed")
+    assert tab.complaints == []
+    tab.close()
+
+
+def test_a_running_job_is_requeued_and_its_time_limit_is_changed(
+    daemon: DaemonProcess, web: WebProcess, browser: Browser
+) -> None:
+    job = daemon.submit("sleep", "600")
+    daemon.until(job, "RUNNING")
+    tab = Tab(browser)
+    page = tab.page
+    page.goto(link(daemon, web))
+    page.wait_for_url(f"{web.url}/")
+    page.goto(f"{web.url}/jobs/{job.id}")
+    page.get_by_label("Time limit").fill("90")
+    page.locator("#do-time-limit").click()
+    expect(page.locator(".notice")).to_contain_text("has no unit: write 90s, 90m or 90h")
+    page.goto(f"{web.url}/jobs/{job.id}")
+    page.get_by_label("Time limit").fill("90m")
+    page.locator("#do-time-limit").click()
+    expect(page.locator("#job-state")).to_contain_text("1h30m")
+    page.locator("#ask-requeue").click()
+    page.locator("#do-requeue").click()
+    wait_until(lambda: daemon.client.show(job.id).job.attempt == 2)
+    routes = {(each.role, each.route) for each in daemon.client.audit(limit=20)}
+    assert ("admin via web", "POST /v1/jobs/{ref}/requeue") in routes
+    assert ("admin via web", "POST /v1/jobs/{ref}/edit") in routes
+    tab.close()
+
+
+SEND = """([path, limit]) => {
+  const form = document.querySelector("header form").elements.form.value;
+  const body = new URLSearchParams({form, limit});
+  return fetch(path, {method: "POST", body, redirect: "manual"}).then((reply) => reply.status);
+}"""
+
+
+def test_a_user_sees_no_forms_on_another_users_job_and_their_posts_are_refused(
+    daemon: DaemonProcess, web: WebProcess, browser: Browser
+) -> None:
+    job = daemon.submit("sleep", "600")
+    daemon.until(job, "RUNNING")
+    with as_user(OTHER_UID):
+        token = Client(str(daemon.socket)).web_token().token
+    tab = Tab(browser)
+    page = tab.page
+    page.goto(f"{web.url}/login#{token}")
+    page.wait_for_url(f"{web.url}/")
+    page.goto(f"{web.url}/jobs/{job.id}")
+    assert page.locator("#job-actions form").count() == 0
+    for action in ("cancel", "requeue", "time-limit"):
+        assert page.evaluate(SEND, [f"/jobs/{job.id}/{action}", "1h"]) == 403, action
+    assert daemon.client.show(job.id).job.state == "RUNNING"
     tab.close()
 
 

@@ -6,10 +6,21 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable, Iterable, Mapping
 
 from launcher import __version__
 from launcher.engine.connection import DockerConnection
-from tests.benchmarks import deciding, ended, interactive, measure, output, queue
+from tests.benchmarks import (
+    deciding,
+    ended,
+    interactive,
+    measure,
+    output,
+    page,
+    queue,
+    sampling,
+    usage,
+)
 from tests.benchmarks.setup import Result, Stand, stand
 
 
@@ -36,35 +47,37 @@ def _print(results: list[Result]) -> None:
         )
 
 
+def _queue(bench: Stand) -> list[Result]:
+    return [*queue.queue(bench), queue.burst(bench), queue.lag(bench)]
+
+
+PARTS: Mapping[str, Callable[[Stand], Iterable[Result]]] = {
+    "run": lambda bench: [measure.run(bench)],
+    "host": lambda bench: [measure.host(bench)],
+    "output": output.output,
+    "interactive": interactive.interactive,
+    "layout": lambda bench: [measure.layout_show(bench)],
+    "queue": _queue,
+    "ended": ended.ended,
+    "usage": usage.usage,
+    "page": page.page,
+    "sampling": lambda bench: [sampling.sampling(bench)],
+    "core": lambda bench: [*deciding.rates(), deciding.day()],
+    "throughput": measure.throughput_and_turnaround,
+    "cold": lambda bench: [measure.cold_images(bench)],
+}
+"""What can be measured, by the words of the command line; without a word all of it."""
+
+
 def main() -> int:
     """Measure and print; the exit status says only whether it could be measured."""
-    wanted = set(sys.argv[1:])
+    wanted = sys.argv[1:] or list(PARTS)
+    if unknown := set(wanted) - PARTS.keys():
+        print(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(PARTS)}")
+        return 2
     with stand() as bench:
         print(_machine(bench), flush=True)
-        results: list[Result] = []
-        if not wanted or "run" in wanted:
-            results.append(measure.run(bench))
-        if not wanted or "host" in wanted:
-            results.append(measure.host(bench))
-        if not wanted or "output" in wanted:
-            results += output.output(bench)
-        if not wanted or "interactive" in wanted:
-            results += interactive.interactive(bench)
-        if not wanted or "layout" in wanted:
-            results.append(measure.layout_show(bench))
-        if not wanted or "queue" in wanted:
-            results += queue.queue(bench)
-            results.append(queue.burst(bench))
-            results.append(queue.lag(bench))
-        if not wanted or "ended" in wanted:
-            results += ended.ended(bench)
-        if not wanted or "core" in wanted:
-            results += deciding.rates()
-            results.append(deciding.day())
-        if not wanted or "throughput" in wanted:
-            results += measure.throughput_and_turnaround(bench)
-        if not wanted or "cold" in wanted:
-            results.append(measure.cold_images(bench))
+        results = [result for name in PARTS if name in wanted for result in PARTS[name](bench)]
     _print(results)
     return 0
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from launcher.cli.output import render, terminal
 from launcher.cli.output.folding import Fold, fold
 from launcher.cli.output.job_tables import ENDED_WELL, tally
 from launcher.text.job_format import gpus, matrix, why
 from launcher.text.moments import duration
-from launcher.wire import JobView
+from launcher.text.safe_text import safe
+from launcher.wire import JobView, NotifyFailureView
 
 HEADINGS = ("ELEMENT", "STATE", "ATTEMPT", "EXIT", "REASON")
 MATRIX = "MATRIX"
@@ -26,18 +27,29 @@ def is_array(ref: str, jobs: Sequence[JobView]) -> bool:
     return len(arrays) == 1 and None not in arrays and not one_element
 
 
-def show_array(jobs: Sequence[JobView], output: str) -> None:
-    """Print an array of these elements."""
+def show_array(jobs: Sequence[JobView], output: str, not_sent: Sequence[NotifyFailureView]) -> None:
+    """Print an array of these elements, and notifications of it that could not be sent."""
     array = fold(jobs)
     if output == "json":
-        render.print_json(_document(array[0]))
+        render.print_json(_document(array[0], not_sent))
     elif output == "name":
         render.print_names([job.ref for job in array[0].jobs])
     else:
         _print(array[0])
+        print_not_sent(not_sent, {job.id: job.ref for job in array[0].jobs})
 
 
-def _document(array: Fold) -> dict[str, object]:
+def print_not_sent(
+    failures: Sequence[NotifyFailureView], refs: Mapping[int, str] | None = None
+) -> None:
+    """Print notifications that could not be sent; ``refs`` name the jobs that are told apart."""
+    for each in failures:
+        ref = (refs or {}).get(each.job or 0)
+        text = f"notification ({each.target}{f' of {ref}' if ref else ''}) failed: {each.detail}"
+        sys.stdout.write(f"{safe(text)}\n")
+
+
+def _document(array: Fold, not_sent: Sequence[NotifyFailureView]) -> dict[str, object]:
     first = array.jobs[0]
     return {
         "id": array.array,
@@ -46,6 +58,7 @@ def _document(array: Fold) -> dict[str, object]:
         "indices": array.indices,
         "counts": array.counts,
         "jobs": render.plain(array.jobs),
+        "not_sent": render.plain(list(not_sent)),
     }
 
 

@@ -97,6 +97,7 @@ class AsyncClient:
     jobs = awaited(Client.jobs)
     head = awaited(Client.head)
     show = awaited(Client.show)
+    array = awaited(Client.array)
     docker_command = awaited(Client.docker_command)
     cancel = awaited(Client.cancel)
     hold = awaited(Client.hold)

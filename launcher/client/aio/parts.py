@@ -33,6 +33,7 @@ class AsyncQueue(AsyncPart):
 
     order = awaited(Queue.order)
     why = awaited(Queue.why)
+    starts = awaited(Queue.starts)
     advice = awaited(Queue.advice)
     whatif = awaited(Queue.whatif)
     reservations = awaited(Queue.reservations)

@@ -26,6 +26,7 @@ from launcher.daemon.api import (
     web_routes,
 )
 from launcher.daemon.api.handlers import (
+    arrays,
     control,
     images,
     jobs,
@@ -34,10 +35,9 @@ from launcher.daemon.api.handlers import (
     reservations,
     streams,
     submit,
-    whatif,
-    why,
 )
 from launcher.daemon.api.handlers.context import Context, must_own
+from launcher.daemon.api.handlers.forecasts import starts, whatif, why
 from launcher.daemon.api.http import request_bodies
 from launcher.daemon.api.query_params import RESUMED, TIMEOUT, flag, number, page_size, text, texts
 from launcher.daemon.api.route import NOTICE, Access, Route, get, post
@@ -135,6 +135,7 @@ def _document() -> dict[str, Any]:
 
 
 AFTER = number("after", "Only those with a higher id: the last one of the page before.")
+PART = text("part", f"Only these elements: {', '.join(wire.ARRAY_PARTS)}.")
 ALL = flag("all", "Jobs that have ended as well.", "with_ended")
 LOG = (
     number("attempt", "Which attempt, from 1; without it the last one."),
@@ -182,6 +183,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     get("/v1/queue/head", jobs.head, wire.QueueHead, page_size(50, 1000), costly=True),
     get("/v1/queue", queue.order, list[wire.QueueEntry], page_size(50, 100_000), costly=True),
+    get("/v1/queue/starts", starts.starts, wire.QueueStarts),
     post(
         "/v1/whatif",
         whatif.whatif,
@@ -207,6 +209,7 @@ ROUTES: tuple[Route, ...] = (
     get("/v1/jobs/{ref}/why", why.why, wire.Why, costly=True),
     get("/v1/jobs/{ref}", jobs.show, wire.JobDetail),
     get("/v1/jobs/{ref}/wait", _wait, wire.JobView, TIMEOUT),
+    get("/v1/jobs/{ref}/array", arrays.page, wire.ArrayPage, PART, AFTER, page_size(50, 1000)),
     post("/v1/jobs/{ref}/cancel", control.cancel, None, JOBS, NOW, access=OWNER),
     post("/v1/jobs/{ref}/hold", control.hold, None, JOBS, access=OWNER),
     post("/v1/jobs/{ref}/release", control.release, None, JOBS, access=OWNER),

@@ -14,7 +14,7 @@ from launcher.core.policy.settings import DEFAULT_RULES, Settings
 from launcher.core.world.world import World
 from launcher.daemon.loop import clock
 from launcher.errors import LauncherError
-from launcher.store import Reader, Store
+from launcher.store import Reader, Store, arrays
 from launcher.store.directory import mark_suspect
 from launcher.store.load import STOPPED
 
@@ -25,6 +25,8 @@ LONG = (
     Reader.elements,
     Reader.array,
     Reader.audit,
+    arrays.elements_page,
+    arrays.number_of_elements,
 )
 """Queries that may read many jobs, separated so that short queries do not wait for them."""
 P = ParamSpec("P")

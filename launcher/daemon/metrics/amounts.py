@@ -31,6 +31,11 @@ class LabelledCounter:
         self.by_label[label] += amount
 
 
+MOST_PROFILES = 32
+"""A histogram keeps this many profiles apart; further ones are observed as ``OTHER``. Each has a
+series for each bucket, the count and the sum: with ``SECONDS`` 14, so 462 in all."""
+
+
 @dataclass(slots=True)
 class Histogram:
     """Observations by bucket; ``bounds`` are the upper ends of all buckets but the last."""
@@ -54,3 +59,19 @@ class Histogram:
         value = max(0.0, value)
         self.counts[bisect.bisect_left(self.bounds, value)] += 1
         self.total += value
+
+
+class ProfileHistogram:
+    """Observations by the profile of a job's slices, each profile with buckets of its own."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.by_profile: dict[str, Histogram] = {}
+
+    def observe(self, profile: str, value: float) -> None:
+        """Count an observation; a profile beyond ``MOST_PROFILES`` counts as ``OTHER``."""
+        if profile not in self.by_profile and len(self.by_profile) >= MOST_PROFILES:
+            profile = OTHER
+        if profile not in self.by_profile:
+            self.by_profile[profile] = Histogram(self.bounds)
+        self.by_profile[profile].observe(value)

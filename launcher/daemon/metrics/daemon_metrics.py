@@ -36,12 +36,16 @@ class DaemonMetrics:
         self.xids = LabelledCounter(*GRAVE_XIDS)
         self.phases: dict[str, float] = {}
         """How many seconds after its start the daemon had finished each phase of it."""
-        self._nvml_away = False
+        self._away: set[str] = set()
+        """The parts that do not answer: a further failed look is not an outage of its own."""
 
     def resume(self, world: World) -> None:
         """Begin with a world that was just read."""
         now = clock.now()
-        self.jobs.resume(world.jobs[job] for job in world.attempts if job in world.jobs)
+        self.jobs.resume(
+            (world.jobs[job] for job in world.attempts if job in world.jobs),
+            (lease for held in world.leases.values() for lease in held),
+        )
         leases = [
             (world.jobs[lease.job].owner.name, lease)
             for held in world.leases.values()
@@ -75,14 +79,21 @@ class DaemonMetrics:
                 case ev.ImageFailed():
                     self.pulls.add(FAILED)
                 case ev.EngineDown():
-                    self.outages.add(DOCKER)
+                    self._fails(DOCKER)
+                case ev.EngineUp():
+                    self._away.discard(DOCKER)
                 case ev.InventoryFailed():
-                    self.outages.add(NVML, 0 if self._nvml_away else 1)
-                    self._nvml_away = True
+                    self._fails(NVML)
                 case ev.InventoryRead():
-                    self._nvml_away = False
+                    self._away.discard(NVML)
                 case ev.XidSeen():
                     self.xids.add(str(event.xid.number))
+
+    def _fails(self, part: str) -> None:
+        """Count an outage of a part that answered before."""
+        if part not in self._away:
+            self._away.add(part)
+            self.outages.add(part)
 
     def committed(self, seconds: float, failed: bool) -> None:
         """Count a commit and its time."""

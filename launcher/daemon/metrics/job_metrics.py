@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from launcher.core.messages.changes import Changes, HistoryLine
 from launcher.core.messages.events import AttemptStarted, StartFailed
 from launcher.core.model.job import Job, Outcome, State, wall_of
-from launcher.daemon.metrics.amounts import SECONDS, Histogram, LabelledCounter
+from launcher.core.model.lease import Lease
+from launcher.core.model.use import CPU
+from launcher.daemon.metrics.amounts import SECONDS, Histogram, LabelledCounter, ProfileHistogram
 
 AT_A_TIME = 200
 """Lines or jobs in one step."""
@@ -27,13 +29,20 @@ class JobMetrics:
         self.started = 0
         self.starts_failed = 0
         self.ended = LabelledCounter(*(outcome.value for outcome in Outcome))
-        self.wait, self.run, self.turnaround = (Histogram(SECONDS) for _ in range(3))
+        self.wait, self.run = ProfileHistogram(SECONDS), ProfileHistogram(SECONDS)
+        self.turnaround = Histogram(SECONDS)
+        self._profiles: dict[int, str] = {}
+        """The profile of each job that holds slices."""
         self._completing: set[int] = set()
         """The jobs whose end was counted and that still hold slices."""
 
-    def resume(self, jobs: Iterable[Job]) -> None:
-        """Leave out the ends of these jobs, if they ended before the start of the daemon."""
+    def resume(self, jobs: Iterable[Job], leases: Iterable[Lease] = ()) -> None:
+        """Begin with the jobs that have attempts, and the live leases.
+
+        The ends of jobs that ended before the start of the daemon are left out.
+        """
         self._completing |= {job.id for job in jobs if job.outcome is not None}
+        self._profiles |= {lease.job: lease.slice.profile for lease in leases}
 
     def changed(self, changes: Changes, wall: float) -> Iterator[None]:
         """Count a committed decision, in steps; ``wall`` is its time (seconds since 1970).
@@ -41,6 +50,9 @@ class JobMetrics:
         Every end of a job has a line in its history, so jobs that were only submitted cost nothing.
         """
         self.submitted += len(changes.new_jobs)
+        for lease in changes.leases.values():
+            if lease.released_at is None:
+                self._profiles[lease.job] = lease.slice.profile
         lines = [line for line in changes.history if line.event not in PLENTIFUL]
         for number, line in enumerate(lines, start=1):
             if (job := changes.jobs.get(line.job)) is not None:
@@ -61,6 +73,8 @@ class JobMetrics:
             self._end(job, wall)
         if job.state is State.DONE:
             self._completing.discard(job.id)
+        if job.state in (State.DONE, State.PENDING):
+            self._profiles.pop(job.id, None)
 
     def _count(self, line: HistoryLine, job: Job) -> None:
         if line.event == GRANTED:
@@ -68,11 +82,14 @@ class JobMetrics:
             if job.attempt > 1:
                 self.retries += 1
             else:
-                self.wait.observe(line.at - job.submitted_at)
+                self.wait.observe(self._profile(job), line.at - job.submitted_at)
         elif line.event == AttemptStarted.__name__:
             self.started += 1
         elif line.event == StartFailed.__name__:
             self.starts_failed += 1
+
+    def _profile(self, job: Job) -> str:
+        return self._profiles.get(job.id, CPU)
 
     def _end(self, job: Job, wall: float) -> None:
         assert job.outcome is not None
@@ -80,5 +97,5 @@ class JobMetrics:
         self.ended.add(job.outcome.value)
         started, ended = wall_of(job.started_at), wall_of(job.ended_at)
         if started is not None and ended is not None:
-            self.run.observe(ended - started)
+            self.run.observe(self._profile(job), ended - started)
         self.turnaround.observe((ended or wall) - job.submitted_at)

@@ -10,10 +10,14 @@ from markupsafe import Markup
 
 from launcher import wire
 from launcher.text.job_format import attempt_use
+from launcher.text.moments import duration
 from launcher.text.safe_text import safe
 from launcher.web.bounds import MOST_EVENTS_SHOWN, MOST_TEXT
 from launcher.web.pages.templates import render
 from launcher.web.pages.viewer import Viewer
+
+NO_LIMIT = "none"
+"""What a user writes for a job without a time limit."""
 
 
 def title(detail: wire.JobDetail) -> str:
@@ -30,8 +34,12 @@ def parts(detail: wire.JobDetail, viewer: Viewer, start: str | None) -> dict[str
         "job-state": render("fragments/job_state.html", detail=detail, job=detail.job, start=start),
         "job-actions": render(
             "fragments/job_actions.html",
-            job=detail.job,
+            id="job-actions",
+            ref=detail.job.ref,
+            path=detail.job.id,
+            what="job",
             actions=possible(detail, viewer),
+            limit=changeable_limit(detail.job, viewer),
             form=viewer.form,
         ),
         "job-attempts": render("fragments/job_attempts.html", attempts=attempts, uses=uses),
@@ -46,14 +54,25 @@ def parts(detail: wire.JobDetail, viewer: Viewer, start: str | None) -> dict[str
 def possible(detail: wire.JobDetail, viewer: Viewer) -> list[str]:
     """Return the actions that the viewer may take now."""
     job = detail.job
-    if viewer.user is None or not (viewer.admin or viewer.user == job.user):
+    if not _owns(viewer, job):
         return []
     if job.outcome is not None:
         return ["retry"] if job.runtime == "docker" else []
     if job.state != "PENDING":
-        return ["cancel"]
+        return ["cancel", "requeue"] if job.runtime == "docker" else ["cancel"]
     held = (job.reason or "").startswith("JobHeld")
     return ["cancel", "release" if held else "hold"]
+
+
+def changeable_limit(job: wire.JobView, viewer: Viewer) -> str | None:
+    """Return the time limit as a form shows it, None if the viewer cannot change it now."""
+    if job.outcome is not None or not _owns(viewer, job):
+        return None
+    return NO_LIMIT if job.time_limit is None else duration(job.time_limit)
+
+
+def _owns(viewer: Viewer, job: wire.JobView) -> bool:
+    return viewer.user is not None and (viewer.admin or viewer.user == job.user)
 
 
 def spec_text(spec: wire.JobSpec) -> str:

@@ -6,16 +6,18 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from launcher.core.model.layout_change import Want
-from launcher.daemon.simulation_worker import _lay_out, encoded
+from launcher.daemon.api.handlers.forecasts.simulation_client import Question
+from launcher.daemon.simulation_worker import _lay_out, encoded, starts_of
 from launcher.errors import ImpossibleLayout, UserError
 from tests.support.boards import gpu
-from tests.support.builders import Machine, mig
+from tests.support.builders import Machine, mig, profile
 
 
 def forecast(makespan: float, never: int = 0, runs: int = 1) -> dict[str, Any]:
@@ -56,6 +58,28 @@ def test_forecasts_above_the_longest_answer_end_with_the_layout_that_was_too_muc
         encoded(endless(), 1000, 2**20)
     assert refused.value.message == "the forecast is larger than 1 MiB after 4 of 1000 layouts"
     assert len(made) == 4
+
+
+def starts(jobs: int, wanted: Sequence[int], seconds: float | None = None) -> dict[int, float]:
+    """Return the starts in a replay of jobs of an hour each on two slices, relative to now."""
+    machine = Machine(slices=[mig(0), mig(1)])
+    machine.submit(*[profile()] * jobs, time_limit=3600.0)
+    question = Question(
+        Path("/nowhere"), 4, machine.world.rules, {}, None, machine.time, jobs=tuple(wanted),
+        seconds=seconds,
+    )  # fmt: skip
+    found = starts_of(question, machine.world, {})
+    return {job: round(at - machine.time.wall) for job, at in found.items()}
+
+
+def test_one_replay_tells_when_several_jobs_start() -> None:
+    assert starts(6, [3, 4, 5, 6]) == {3: 3600, 4: 3600, 5: 7200, 6: 7200}
+    assert starts(6, [1, 4, 99]) == {4: 3600}, "a job that runs, and one that does not exist"
+
+
+def test_a_replay_out_of_time_tells_the_starts_that_it_has_reached() -> None:
+    assert starts(6, [3, 6], seconds=0.0) == {}
+    assert starts(6, [3, 6], seconds=600.0) == {3: 3600, 6: 7200}
 
 
 def labels(*wants: Want) -> list[str]:

@@ -100,3 +100,23 @@ def test_failures_are_stored_for_the_job_and_its_owner(store: Store, reader: Rea
     assert notifications.failures_of_job(reader, [7, 8]) == many[-notifications.MOST_FAILURES :]
     assert notifications.failures_of_user(reader, 5) == [other]
     assert notifications.failures_of_job(reader, [9]) == []
+
+
+def test_the_failures_of_an_array_are_those_of_its_elements_too(
+    store: Store, reader: Reader
+) -> None:
+    element = dataclasses.replace(job(11), element=Element(10, 0))
+    array = Array(10, ALICE, "many", 1)
+    failures = [
+        NotifyFailed(AT + n, ALICE.uid, of, "mail to me", f"why {n}")
+        for n, of in enumerate((10, 11, 12, None))
+    ]
+    store.commit(
+        Changes(
+            new_jobs=[(element, ""), (job(12), document())],
+            arrays={10: (array, ArrayTemplate(document(), ()))},
+            notify_failures=failures,
+        )
+    )
+    assert notifications.failures_of_array(reader, 10, ALICE.uid) == failures[:2]
+    assert notifications.failures_of_array(reader, 10, 5) == []

@@ -14,6 +14,7 @@ from launcher.store import (
     Reader,
     Store,
     accounting,
+    arrays,
     load,
     notifications,
     pruning,
@@ -113,7 +114,7 @@ def test_migrations_are_numbered_without_a_gap() -> None:
 
 
 def test_every_query_is_used_and_every_used_query_exists() -> None:
-    modules = (accounting, load, notifications, pruning, reader, rollups, store)
+    modules = (accounting, arrays, load, notifications, pruning, reader, rollups, store)
     text = "".join(map(inspect.getsource, modules))
     used = set(
         re.findall(r"(?:_Q\[|self\._rows\(|reader\.rows\(|_targets\(reader, )\"(\w+)\"", text)

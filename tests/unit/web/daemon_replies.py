@@ -9,6 +9,7 @@ from launcher import wire
 from tests.unit.client.stub_daemon import Json, StubDaemon, head, job_view, slice_view, status_view
 
 SESSION = "s" * 43
+COOKIE = f"Cookie: launcher_session={SESSION}"
 
 
 def gpu_view(**changes: Any) -> wire.GpuView:
@@ -41,6 +42,7 @@ def answer_overview(daemon: StubDaemon, text: str = "train") -> None:
     )
     daemon.on("GET", "/v1/layout", Json([gpu_view(name=text)]))
     daemon.on("GET", "/v1/queue/head", head(running, waiting))
+    daemon.on("GET", "/v1/queue/starts", Json({"at": "2026-01-02T03:04:05Z", "starts": {}}))
     daemon.on("GET", "/v1/reservations", Json([]))
     daemon.on("GET", "/v1/jobs", Json([]))
     daemon.on("GET", "/v1/events", Json({"events": [], "next": 1, "missed": False}))
@@ -53,3 +55,29 @@ def answer_login(daemon: StubDaemon, user: str = "alice", role: str = "user") ->
     daemon.on("POST", "/v1/web/session", Json({"session": SESSION, "user": user}))
     daemon.on("GET", "/v1/web/session", Json({"user": user, "uid": 7, "role": role}))
     daemon.on("POST", "/v1/web/logout", Json({"user": user, "uid": 7, "role": role}))
+
+
+def answer_array(
+    daemon: StubDaemon,
+    *elements: wire.JobView,
+    counts: dict[str, int],
+    user: str = "alice",
+    text: str = "train",
+    more: bool = False,
+) -> None:
+    """Answer what the page of the array 12 asks for; ``text`` is in every text of it."""
+    array = wire.ArrayView(
+        id=12, name=text, user=user, profile=text, count=1, indices=text, counts=counts,
+        submitted_at="2026-01-02T03:04:05Z", image=text, reason=text,
+    )  # fmt: skip
+    failure = wire.NotifyFailureView(at=array.submitted_at, job=12, target=text, detail=text)
+    page = wire.ArrayPage(array=array, elements=[*elements], more=more, not_sent=[failure])
+    daemon.on("GET", "/v1/jobs/12/array", Json(page))
+    told = {"kind": "several-jobs", "message": "12 is an array of 100000 jobs"}
+    daemon.on("GET", "/v1/jobs/12", Json(told, 400))
+
+
+def element_view(index: int, **changes: Any) -> wire.JobView:
+    """An element of the array 12."""
+    place = {"id": 12, "index": index, "matrix": None}
+    return job_view(**{"id": 13 + index, "array": place} | changes)

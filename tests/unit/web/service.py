@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from launcher import wire
@@ -14,6 +14,7 @@ from launcher.web.connections import WebConnections
 from launcher.web.main import listener, served
 from launcher.web.metrics import MetricsReader
 from launcher.web.routes import WebContext
+from tests.unit.client.stub_daemon import StubDaemon
 
 
 @dataclass
@@ -81,3 +82,18 @@ async def service(
                 writer.close()
                 with contextlib.suppress(ConnectionError):
                     await writer.wait_closed()
+
+
+def on(
+    daemon: StubDaemon,
+    body: Callable[[Service], Awaitable[None]],
+    connections: WebConnections | None = None,
+    **config: object,
+) -> None:
+    """Run a test's body with the service before a daemon; ``config`` are keys of ``[web]``."""
+
+    async def run() -> None:
+        async with service(daemon.path, connections, **config) as found:
+            await body(found)
+
+    asyncio.run(run())

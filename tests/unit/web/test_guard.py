@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -15,26 +14,9 @@ from launcher.web.guard import AllowedHosts
 from launcher.web.headers import HEADERS
 from tests.support.wait import wait_until
 from tests.unit.client.stub_daemon import Json, StubDaemon
-from tests.unit.web.service import Service, parsed, service
+from tests.unit.web.service import Service, on, parsed
 
 Body = Callable[[Service], Awaitable[None]]
-
-
-@pytest.fixture
-def daemon(short_dir: Path) -> Iterator[StubDaemon]:
-    made = StubDaemon(short_dir / "d.sock")
-    yield made
-    made.stop()
-
-
-def on(
-    daemon: StubDaemon, body: Body, connections: WebConnections | None = None, **config: object
-) -> None:
-    async def run() -> None:
-        async with service(daemon.path, connections, **config) as found:
-            await body(found)
-
-    asyncio.run(run())
 
 
 HOSTS = AllowedHosts(["gpu.example.org"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +14,15 @@ from launcher.web import bounds
 from launcher.web.live import AWAY, HEARTBEAT, RELOAD, LiveFeeds, PageFeed
 from launcher.wire import END, Frame
 from tests.unit.client.stub_daemon import Json, Stream, StubDaemon, head, job_view, out
-from tests.unit.web.daemon_replies import SESSION, answer_login, answer_overview, detail_of
-from tests.unit.web.service import Service, service
+from tests.unit.web.daemon_replies import (
+    COOKIE,
+    answer_array,
+    answer_login,
+    answer_overview,
+    detail_of,
+    element_view,
+)
+from tests.unit.web.service import Service, on
 
 
 class Rendered:
@@ -135,20 +140,10 @@ def test_a_page_says_that_the_daemon_is_away_and_ends_with_its_session(
 
 
 @pytest.fixture
-def daemon(short_dir: Path) -> Iterator[StubDaemon]:
-    made = StubDaemon(short_dir / "d.sock")
-    answer_overview(made)
-    answer_login(made)
-    yield made
-    made.stop()
-
-
-def on(daemon: StubDaemon, body: Callable[[Service], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with service(daemon.path) as found:
-            await body(found)
-
-    asyncio.run(run())
+def daemon(daemon: StubDaemon) -> StubDaemon:
+    answer_overview(daemon)
+    answer_login(daemon)
+    return daemon
 
 
 async def stream(web: Service, path: str, *lines: str) -> asyncio.StreamReader:
@@ -190,6 +185,25 @@ def test_a_change_of_the_queue_reaches_an_open_page(
     on(daemon, body)
 
 
+def test_a_change_of_an_array_reaches_its_page_with_the_fragments_that_differ(
+    daemon: StubDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "UPDATE_SECONDS", 0.05)
+
+    async def body(web: Service) -> None:
+        reader = await stream(web, "/live/arrays/12?part=waiting")
+        await until(reader, b"2 waiting")
+        queries = {each.query for each in daemon.asked if each.path == "/v1/jobs/12/array"}
+        assert queries == {f"part=waiting&most={bounds.MOST_ELEMENTS_SHOWN}"}
+        answer_array(daemon, element_view(0), counts={"PENDING": 1, "COMPLETED": 1})
+        daemon.on("GET", "/v1/changes/wait", Json({"count": 2}))
+        found = await until(reader, b"1 waiting")
+        assert b'"array-elements"' not in found, "only what differs"
+
+    answer_array(daemon, element_view(0), counts={"PENDING": 2})
+    on(daemon, body)
+
+
 def test_the_output_of_a_job_comes_as_text(daemon: StubDaemon) -> None:
 
     lines = [out("\x1b[31mone\n"), out("<b>two\n"), Frame(END, 0, b"")]
@@ -197,8 +211,7 @@ def test_the_output_of_a_job_comes_as_text(daemon: StubDaemon) -> None:
     daemon.on("GET", "/v1/jobs/8/logs", Stream(lines))
 
     async def body(web: Service) -> None:
-        cookie = f"Cookie: launcher_session={SESSION}"
-        reader = await stream(web, "/jobs/8/log/live", cookie)
+        reader = await stream(web, "/jobs/8/log/live", COOKIE)
         found = await until(reader, b"event: end")
         assert b'event: text\ndata: "one\\n<b>two\\n"' in found
         assert web.context.log_readers in (0, 1)

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from launcher import wire
 from launcher.web.login import form_token
 from tests.unit.client.stub_daemon import Json, StubDaemon, job_view
-from tests.unit.web.daemon_replies import SESSION, answer_login, answer_overview, detail_of
-from tests.unit.web.service import Answer, Service, parsed, service
+from tests.unit.web.daemon_replies import (
+    COOKIE,
+    SESSION,
+    answer_array,
+    answer_login,
+    answer_overview,
+    detail_of,
+    element_view,
+)
+from tests.unit.web.service import Answer, Service, on, parsed
 
-COOKIE = f"Cookie: launcher_session={SESSION}"
 FORM = f"form={form_token(SESSION)}"
+FORMS = (
+    "/jobs/8/cancel", "/jobs/8/requeue", "/jobs/8/time-limit", "/jobs/8/retry-failed",
+    "/slices/0/drain", "/logout",
+)  # fmt: skip
 
 
 @pytest.fixture
-def daemon(short_dir: Path) -> Iterator[StubDaemon]:
-    made = StubDaemon(short_dir / "d.sock")
-    answer_login(made)
-    answer_overview(made)
-    for action in ("cancel", "hold", "release"):
-        made.on("POST", f"/v1/jobs/8/{action}", Json([job_view(id=8)]))
-    made.on("POST", "/v1/jobs/retry", Json([job_view(id=8)]))
-    made.on("POST", "/v1/slices/0/drain", Json([]))
-    yield made
-    made.stop()
-
-
-def on(daemon: StubDaemon, body: Callable[[Service], Awaitable[None]], **config: object) -> None:
-    async def run() -> None:
-        async with service(daemon.path, **config) as found:
-            await body(found)
-
-    asyncio.run(run())
+def daemon(daemon: StubDaemon) -> StubDaemon:
+    answer_login(daemon)
+    answer_overview(daemon)
+    for action in ("cancel", "hold", "release", "requeue", "edit"):
+        daemon.on("POST", f"/v1/jobs/8/{action}", Json([job_view(id=8)]))
+    daemon.on("POST", "/v1/jobs/retry", Json([job_view(id=8)]))
+    daemon.on("POST", "/v1/slices/0/drain", Json([]))
+    return daemon
 
 
 async def post(
@@ -147,17 +145,22 @@ def test_a_session_that_is_over_is_a_guest_and_needs_a_login(daemon: StubDaemon)
 
 def test_forms_of_the_own_page_change_jobs_and_slices(daemon: StubDaemon) -> None:
     async def body(web: Service) -> None:
-        for action in ("cancel", "hold", "release", "retry"):
+        for action in ("cancel", "hold", "release", "requeue", "retry", "retry-failed"):
             answer = await post(web, f"/jobs/8/{action}", FORM, COOKIE)
             assert (answer.status, answer.headers["location"]) == (303, "/jobs/8"), action
         for action in ("drain", "undrain"):
             assert (await post(web, f"/slices/0/{action}", FORM, COOKIE)).status == 303
         assert changes(daemon) == [
             "POST /v1/jobs/8/cancel", "POST /v1/jobs/8/hold", "POST /v1/jobs/8/release",
-            "POST /v1/jobs/retry", "POST /v1/slices/0/drain", "POST /v1/slices/0/drain",
+            "POST /v1/jobs/8/requeue", "POST /v1/jobs/retry", "POST /v1/jobs/retry",
+            "POST /v1/slices/0/drain", "POST /v1/slices/0/drain",
         ]  # fmt: skip
         sent = [each for each in daemon.asked if each.path == "/v1/jobs/8/cancel"]
         assert sent[0].headers[wire.SESSION_HEADER] == SESSION
+        retried = [each.body for each in daemon.asked if each.path == "/v1/jobs/retry"]
+        assert retried == [
+            {"refs": ["8"], "failed": False}, {"refs": ["8"], "failed": True},
+        ]  # fmt: skip
         for path in ("/jobs/8/signal", "/jobs/8/edit", "/slices/0/x"):
             assert (await post(web, path, FORM, COOKIE)).status == 404, path
 
@@ -185,7 +188,7 @@ def test_a_form_from_elsewhere_changes_nothing(
     daemon: StubDaemon, lines: list[str], form: str, origin: str | None
 ) -> None:
     async def body(web: Service) -> None:
-        for path in ("/jobs/8/cancel", "/slices/0/drain", "/logout"):
+        for path in FORMS:
             answer = await post(web, path, form, COOKIE, *lines, origin=origin)
             assert answer.status == 403, path
         assert changes(daemon) == []
@@ -207,7 +210,7 @@ def test_pages_are_not_for_other_origins_and_changes_not_by_get(daemon: StubDaem
     async def body(web: Service) -> None:
         answer = await web.get("/", "GET", COOKIE, "Origin: http://evil.example")
         assert answer.status == 403
-        for path in ("/jobs/8/cancel", "/slices/0/drain", "/logout"):
+        for path in FORMS:
             answer = await web.get(path, "GET", COOKIE)
             assert (answer.status, answer.headers["allow"]) == (405, "POST"), path
         assert changes(daemon) == []
@@ -237,23 +240,76 @@ def test_logging_out_ends_the_session_at_the_daemon_and_in_the_browser(daemon: S
     on(daemon, body)
 
 
+def test_a_time_limit_is_changed_as_people_write_it(daemon: StubDaemon) -> None:
+    async def body(web: Service) -> None:
+        for text, seconds in (("1h30m", 5400.0), ("none", 0.0), ("%20None%20", 0.0)):
+            answer = await post(web, "/jobs/8/time-limit", f"{FORM}&limit={text}", COOKIE)
+            assert (answer.status, answer.headers["location"]) == (303, "/jobs/8"), text
+            asked = daemon.asked[-1]
+            assert (asked.path, asked.body) == (
+                "/v1/jobs/8/edit",
+                {"priority": None, "time_limit": seconds, "gpus": None, "hold": None},
+            )
+        sent = len(changes(daemon))
+        for text, told in (
+            ("90", "has no unit: write 90s, 90m or 90h"), ("", "not a valid duration"),
+            ("0s", "write none for a job without a limit"), ("x" * 9000, "not a valid duration"),
+        ):  # fmt: skip
+            answer = await post(web, "/jobs/8/time-limit", f"{FORM}&limit={text}", COOKIE)
+            assert (answer.status, told in answer.body) == (400, True), text
+        assert len(changes(daemon)) == sent
+
+    on(daemon, body)
+
+
+def test_a_change_of_another_users_job_is_refused_as_the_daemon_says(daemon: StubDaemon) -> None:
+    async def body(web: Service) -> None:
+        for path in ("/jobs/9/requeue", "/jobs/9/time-limit"):
+            answer = await post(web, path, f"{FORM}&limit=1h", COOKIE)
+            assert (answer.status, "job 9 belongs to bob" in answer.body) == (403, True), path
+
+    told = {"kind": "not-allowed", "message": "job 9 belongs to bob"}
+    for action in ("requeue", "edit"):
+        daemon.on("POST", f"/v1/jobs/9/{action}", Json(told, 403))
+    on(daemon, body)
+
+
+def test_a_guest_who_sends_a_form_is_sent_to_the_login(daemon: StubDaemon) -> None:
+    async def body(web: Service) -> None:
+        for path in FORMS:
+            answer = await post(web, path, FORM)
+            assert (answer.status, answer.headers["location"]) == (303, "/login"), path
+        assert changes(daemon) == []
+
+    on(daemon, body)
+
+
 def test_buttons_are_for_the_owner_and_admins(daemon: StubDaemon) -> None:
     async def shown(web: Service, path: str, *lines: str) -> list[str]:
         text = (await web.get(path, "GET", *lines)).body
-        words = ("cancel", "hold", "release", "retry", "drain")
+        words = (
+            "cancel", "hold", "release", "requeue", "retry", "retry-failed", "time-limit", "drain",
+        )  # fmt: skip
         return [word for word in words if f'/{word}"' in text]
 
     async def body(web: Service) -> None:
-        assert await shown(web, "/jobs/8", COOKIE) == ["cancel", "hold"]
+        assert await shown(web, "/jobs/8", COOKIE) == ["cancel", "hold", "time-limit"]
+        assert await shown(web, "/jobs/7", COOKIE) == ["cancel", "requeue", "time-limit"]
+        assert await shown(web, "/jobs/12", COOKIE) == [
+            "cancel", "hold", "release", "retry-failed",
+        ]  # fmt: skip
+        assert await shown(web, "/jobs/12") == []
         assert await shown(web, "/jobs/9", COOKIE) == []
         assert await shown(web, "/jobs/8") == []
         assert await shown(web, "/", COOKIE) == []
         answer_login(daemon, user="root", role="admin")
         web.context.logins.forget(SESSION)
-        assert await shown(web, "/jobs/10", COOKIE) == ["cancel", "release"]
+        assert await shown(web, "/jobs/10", COOKIE) == ["cancel", "release", "time-limit"]
         assert await shown(web, "/jobs/11", COOKIE) == ["retry"]
 
+    answer_array(daemon, element_view(0), counts={"PENDING": 5, "FAILED": 1})
     for job in (
+        job_view(id=7, state="RUNNING", time_limit=3600.0),
         job_view(id=8),
         job_view(id=9, user="bob"),
         job_view(id=10, reason="JobHeldUser"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,11 +35,9 @@ RECOVERS = {"kind": "recovery-mode", "message": "the daemon is in recovery mode"
 
 
 @pytest.fixture
-def daemon(short_dir: Path) -> Iterator[StubDaemon]:
-    made = StubDaemon(short_dir / "d.sock")
-    made.on("GET", "/v1/metrics", Json([dataclasses.asdict(each) for each in FAMILIES]))
-    yield made
-    made.stop()
+def daemon(daemon: StubDaemon) -> StubDaemon:
+    daemon.on("GET", "/v1/metrics", Json([dataclasses.asdict(each) for each in FAMILIES]))
+    return daemon
 
 
 def scraped(path: str, times: int = 1) -> dict[str, float]:

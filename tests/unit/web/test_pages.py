@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
 from html.parser import HTMLParser
-from pathlib import Path
 
-import pytest
-
+from launcher import wire
 from launcher.text.safe_text import UNSEEN
 from launcher.web import bounds
 from launcher.web.headers import PAGE_POLICY
 from launcher.web.pages import static_files
 from launcher.wire import END, Frame
+from tests.unit.cli.queue_views import array_view
 from tests.unit.client.stub_daemon import Json, Stream, StubDaemon, head, job_view, out
-from tests.unit.web.daemon_replies import SESSION, answer_login, answer_overview, detail_of
-from tests.unit.web.service import Service, service
+from tests.unit.web.daemon_replies import (
+    COOKIE,
+    answer_array,
+    answer_login,
+    answer_overview,
+    detail_of,
+    element_view,
+)
+from tests.unit.web.service import Service, on
 
 EVIL = (
     "\x1b]0;x\x07\u202e<script>alert(1)</script>\x00\"'<img src=x onerror=y>\ufeff{{ 1234*1000 }}"
 )
 DANGEROUS = re.compile(rf"(?![\n\t])[\x00-\x1f\x7f-\x9f{UNSEEN}]")
 LAST = Frame(END, 0, b"")
-COOKIE = f"Cookie: launcher_session={SESSION}"
 
 
 class Tags(HTMLParser):
@@ -37,21 +41,6 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
-
-
-@pytest.fixture
-def daemon(short_dir: Path) -> Iterator[StubDaemon]:
-    made = StubDaemon(short_dir / "d.sock")
-    yield made
-    made.stop()
-
-
-def on(daemon: StubDaemon, body: Callable[[Service], Awaitable[None]], **config: object) -> None:
-    async def run() -> None:
-        async with service(daemon.path, **config) as found:
-            await body(found)
-
-    asyncio.run(run())
 
 
 def must_be_harmless(text: str) -> None:
@@ -200,6 +189,52 @@ def test_a_job_that_does_not_exist_is_a_page_that_says_so(daemon: StubDaemon) ->
 
     told = {"kind": "no-such-job", "message": "there is no job 99"}
     daemon.on("GET", "/v1/jobs/99", Json(told, 404))
+    on(daemon, body)
+
+
+def test_hostile_texts_are_text_on_the_page_of_an_array(daemon: StubDaemon) -> None:
+    place = {"id": 12, "index": 0, "matrix": {EVIL: EVIL}}
+    element = element_view(0, array=place, reason=EVIL, message=EVIL, outcome="FAILED")
+
+    async def body(web: Service) -> None:
+        answer = await web.get("/jobs/12", "GET", COOKIE)
+        assert answer.status == 200
+        must_be_harmless(answer.body)
+        assert answer.body.count("alert(1)") > 8
+
+    answer_login(daemon, user=EVIL)
+    answer_array(daemon, element, counts={EVIL: 1}, user=EVIL, text=EVIL)
+    on(daemon, body)
+
+
+def test_an_array_of_100_000_elements_is_a_small_page_with_links_both_ways(
+    daemon: StubDaemon,
+) -> None:
+    async def body(web: Service) -> None:
+        answer = await web.get("/jobs/12")
+        assert "60000 waiting" in answer.body
+        assert answer.body.count('id="element-') == bounds.MOST_ELEMENTS_SHOWN
+        assert 'href="/jobs/13">12[0]' in answer.body
+        assert 'href="/jobs/12?part=failed"' in answer.body
+        assert 'data-live="/live/arrays/12"' in answer.body
+        assert len(answer.body) < 60_000
+        asked = [each.query for each in daemon.asked if each.path.endswith("/array")]
+        assert set(asked) == {f"most={bounds.MOST_ELEMENTS_SHOWN}"}
+        assert "/v1/jobs" not in {each.path for each in daemon.asked}, "a list of all elements"
+        await web.get("/jobs/12?part=failed&after=40")
+        assert daemon.asked[-1].query == f"part=failed&after=40&most={bounds.MOST_ELEMENTS_SHOWN}"
+        page = await web.get("/jobs/12?part=failed&after=nonsense")
+        assert 'href="/jobs/12?part=failed&amp;after=62"' in page.body, "the next page"
+        assert 'href="/jobs/12"' in (await web.get("/jobs/13")).body
+        assert 'href="/jobs/12"' in (await web.get("/")).body
+
+    counts = {"FAILED": 40_000, "PENDING": 60_000}
+    elements = [element_view(index) for index in range(bounds.MOST_ELEMENTS_SHOWN)]
+    answer_overview(daemon)
+    answer_array(daemon, *elements, counts=counts, more=True)
+    daemon.on("GET", "/v1/jobs/13", Json(detail_of(element_view(0))))
+    only = wire.QueueHead(jobs=[], waiting=40, running=4, arrays=[array_view(id=12)])
+    daemon.on("GET", "/v1/queue/head", Json(only))
     on(daemon, body)
 
 

@@ -10,7 +10,7 @@ import click
 from launcher.cli.input import params
 from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.output import render, terminal
-from launcher.cli.output.array_details import is_array, show_array
+from launcher.cli.output.array_details import is_array, print_not_sent, show_array
 from launcher.cli.output.shell_words import print_docker_run
 from launcher.spec.job_spec import JobSpec
 from launcher.spec.notify import notify_text
@@ -66,7 +66,9 @@ def command(ref: str, docker: bool, output: str) -> None:
         return
     jobs = client.jobs([ref])
     if is_array(ref, jobs):
-        show_array(jobs, output)
+        number = (jobs[0].array or {})["id"]
+        not_sent = [] if output == "name" else client.array(number, most=1).not_sent
+        show_array(jobs, output, not_sent)
         return
     detail = client.show(jobs[0].id if len(jobs) == 1 else ref)
     if output == "json":
@@ -108,9 +110,7 @@ def _print(detail: JobDetail) -> None:
         )
     for advice in detail.advice:
         sys.stdout.write(f"advice: {safe(advice_text(advice))}\n")
-    for failure in detail.not_sent:
-        text = f"notification ({failure.target}) failed: {failure.detail}"
-        sys.stdout.write(f"{safe(text)}\n")
+    print_not_sent(detail.not_sent)
     if detail.events:
         sys.stdout.write("\n")
         render.print_table(

@@ -16,6 +16,7 @@ from launcher.core.model.job import Job, State
 from launcher.core.world.world import World
 from launcher.daemon.access.job_ports import JobPorts
 from launcher.daemon.access.terminals import Terminals
+from launcher.daemon.api.handlers.forecasts.shared_estimate import SharedEstimate
 from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.api.http.replies import Replies
 from launcher.daemon.api.views.advice import Adviser
@@ -47,11 +48,11 @@ from launcher.daemon.users.fair_pool import FairPool
 from launcher.daemon.users.identity import Caller
 from launcher.daemon.users.rate_limits import Limiter
 from launcher.engine.images import Images
-from launcher.errors import LauncherError, NoSuchJob, NotAllowed, UserError
+from launcher.errors import LauncherError, NoSuchJob, NotAllowed, SeveralJobs, UserError
 from launcher.gpu import GpuReader
 from launcher.mount_helper import Pins
 from launcher.spec.job_spec import JobSpec
-from launcher.store import Reader, notifications
+from launcher.store import Reader, arrays, notifications
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
 _ELEMENTS = re.compile(r"([^\[\]]+)\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]")
@@ -113,6 +114,7 @@ class Context:
     users: FairPool
     """Threads for blocking calls of requests."""
     notify_watch: NotifyWatch = field(default_factory=NotifyWatch)
+    starts: SharedEstimate = field(default_factory=SharedEstimate)
     loads: dict[int, asyncio.Task[Any]] = field(default_factory=dict)
     """The images that Docker unpacks, by uid: these go on when the client leaves."""
 
@@ -209,6 +211,20 @@ class Context:
             jobs = await self.committer.read(Reader.jobs_named, ref, None, 1)
         return jobs[0] if jobs else None
 
+    async def array_id(self, ref: str, caller: Caller) -> int:
+        """Return the id of the array that a reference may mean; its elements are not read.
+
+        Raises ``NoSuchJob`` if there is no such job or array.
+        """
+        if _is_id(ref):
+            elements = await self.committer.read(arrays.number_of_elements, _number(ref))
+            if elements:
+                return _number(ref)
+        if (job := await self._one_of(ref, caller)) is None:
+            raise await self._missing(ref)
+        whole = job.element is not None and not _is_id(ref)
+        return job.element.array if job.element is not None and whole else job.id
+
     async def _array_of(self, ref: str, caller: Caller) -> int | None:
         """Return the id of the array that ``12``, ``last`` or a name means, None if it is none."""
         if _is_id(ref):
@@ -289,7 +305,13 @@ class Context:
         return list(jobs.values())
 
     async def one_job(self, ref: str, caller: Caller) -> Job:
-        """Return the job that a reference means; raises ``UserError`` if it means several."""
+        """Return the job that a reference means; raises ``SeveralJobs`` if it means several."""
+        if _is_id(ref) and self._recent(_number(ref)) is None:
+            read, array = self.committer.read, _number(ref)
+            first = await read(arrays.first_elements, array, MOST_LOOKED_AT)
+            if len(first) > 1:  # not all of them: there may be 100,000
+                total = await read(arrays.number_of_elements, array)
+                raise several(ref, self.latest(first), total)
         jobs = await self.resolve(ref, caller)
         if len(jobs) > 1:
             raise several(ref, jobs)
@@ -301,19 +323,22 @@ class Context:
         return made_again(stored) if stored is not None else None
 
 
-def several(ref: str, jobs: Sequence[Job]) -> UserError:
-    """Return the error that a reference means several jobs, with those that could be named."""
-    array = array_of(jobs)
+def several(ref: str, jobs: Sequence[Job], total: int | None = None) -> SeveralJobs:
+    """Return the error that a reference means several jobs, with those that could be named.
+
+    ``total`` is how many it means if ``jobs`` are only the first.
+    """
+    array, total = array_of(jobs), total or len(jobs)
     if array is None or "[" in ref:
-        what = f"{ref} means {len(jobs)} jobs"
+        what = f"{ref} means {total} jobs"
     else:
         name = "an array" if ref == str(array) else f"array {array},"
-        what = f"{ref} is {name} of {len(jobs)} jobs"
+        what = f"{ref} is {name} of {total} jobs"
     first = jobs[:MOST_LOOKED_AT]
     likely = sorted(first, key=lambda job: job.state in (State.PENDING, State.DONE))  # stable
     shown = ", ".join(f"{job.ref} ({_word(job)})" for job in likely[:MOST_SHOWN])
-    more = f" and {len(jobs) - MOST_SHOWN} more" if len(jobs) > MOST_SHOWN else ""
-    return UserError(what, fix=f"Name one of them: {shown}{more}; `launch ps {ref}` lists them.")
+    more = f" and {total - MOST_SHOWN} more" if total > MOST_SHOWN else ""
+    return SeveralJobs(what, fix=f"Name one of them: {shown}{more}; `launch ps {ref}` lists them.")
 
 
 def array_of(jobs: Sequence[Job]) -> int | None:

@@ -18,7 +18,7 @@ from launcher.daemon.loop import audit_log
 from launcher.daemon.mounts.secret_store import Key
 from launcher.daemon.requests.selection import selection
 from launcher.daemon.users.identity import Caller
-from launcher.errors import NoSuchJob, StaleRequest, UserError
+from launcher.errors import NoSuchJob, NotAllowed, StaleRequest, UserError
 from launcher.spec.job_spec import secrets_key_of
 from launcher.store import Reader
 
@@ -94,6 +94,9 @@ async def edit(
     context: Context, caller: Caller, ref: str, request: wire.EditRequest
 ) -> list[wire.JobView]:
     """Change the pending jobs that a reference means, or the time limit of running ones."""
+    changed = [name for name, value in dataclasses.asdict(request).items() if value is not None]
+    if caller.web_session is not None and changed != ["time_limit"]:
+        raise NotAllowed("a page may change the time limit alone", fix="Use `launch edit`.")
     gpus = request.gpus
     cores: dict[int, float | None] = {}
     if gpus is not None and gpus.is_open:
@@ -118,7 +121,6 @@ async def edit(
             request.hold,
         )
 
-    changed = [name for name, value in dataclasses.asdict(request).items() if value is not None]
     return await _post_each(context, caller, ref, event, ", ".join(changed))
 
 

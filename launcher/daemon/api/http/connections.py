@@ -12,7 +12,8 @@ import functools
 import logging
 import resource
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from aiohttp import web
@@ -24,6 +25,7 @@ from launcher.daemon.users.rate_limits import Limiter
 from launcher.errors import InternalError, LauncherError, UserError
 from launcher.listening import Acceptor
 from launcher.peers import peer_of
+from launcher.serving.timed_connection import TimedConnection, serving
 
 log = logging.getLogger(__name__)
 
@@ -103,60 +105,35 @@ def _in_json(status: int, error: LauncherError) -> web.Response:
     return response
 
 
-class Connection(asyncio.Protocol):
-    """One connection: passes all data to aiohttp, and closes itself when idle."""
+class Connection(TimedConnection):
+    """One connection to aiohttp, whose processor time is charged to its user."""
 
     def __init__(self, connections: ConnectionManager, uid: int) -> None:
+        self._served = connections.inner(uid)
+        super().__init__(self._served)
         self._connections, self._uid = connections, uid
-        self._inner: asyncio.Protocol = connections.inner(uid)
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the timer for the first request."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        super().connection_made(transport)
         self._connections.open[transport] = self
         self.expect(self._connections.limiter.limits.head_time)
         with self._connections.time.spent(self._uid):
-            self._inner.connection_made(transport)
+            self._served.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop counting the connection."""
         self.expect(None)
-        if self._transport is not None:
-            self._connections.open.pop(self._transport, None)
+        if self.transport is not None:
+            self._connections.open.pop(self.transport, None)
         self._connections.limiter.disconnected(self._uid)
         with self._connections.time.spent(self._uid):
-            self._inner.connection_lost(exc)
+            self._served.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Pass the data to aiohttp."""
         with self._connections.time.spent(self._uid):
-            self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        """Pass the end to aiohttp."""
-        return self._inner.eof_received()
-
-    def pause_writing(self) -> None:
-        """Pass the call to aiohttp."""
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Pass the call to aiohttp."""
-        self._inner.resume_writing()
-
-    def expect(self, seconds: float | None) -> None:
-        """Close the connection after ``seconds`` unless called again; None stops the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer = None if seconds is None else loop.call_later(seconds, self._close)
-
-    def _close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+            super().data_received(data)
 
 
 class ConnectionManager:
@@ -187,17 +164,9 @@ class ConnectionManager:
         handler.uid, handler.time = uid, self.time
         return handler
 
-    @contextlib.contextmanager
-    def serving(self, request: web.BaseRequest) -> Iterator[None]:
+    def serving(self, request: web.BaseRequest) -> AbstractContextManager[None]:
         """Stop the idle timer while a request is served, and restart it afterwards."""
-        connection = self.open.get(request.transport) if request.transport is not None else None
-        if connection is not None:
-            connection.expect(None)
-        try:
-            yield
-        finally:
-            if connection is not None and request.transport is not None:
-                connection.expect(self.limiter.limits.idle_time)
+        return serving(self.open, request, None, self.limiter.limits.idle_time)
 
     def admits(self, uid: int) -> bool:
         """Count a connection of a user; return False above the limit of the user or of all."""

@@ -8,6 +8,7 @@ from launcher.core.scheduling.explain import Explainer
 from launcher.daemon.api.views import job_views
 from launcher.daemon.loop import clock
 from launcher.daemon.users.identity import Caller
+from launcher.store.arrays import StoredElements
 
 
 def array_view(explainer: Explainer, array: Array, caller: Caller) -> wire.ArrayView:
@@ -34,4 +35,23 @@ def array_view(explainer: Explainer, array: Array, caller: Caller) -> wire.Array
         submitted_at=clock.rfc3339(first.submitted_at),
         image=view.image,
         reason=view.reason,
+    )
+
+
+def ended_view(
+    explainer: Explainer, array: int, found: StoredElements, caller: Caller
+) -> wire.ArrayView:
+    """Return an array whose elements have all ended."""
+    view = job_views.job_view(explainer, found.first, caller, None)
+    return wire.ArrayView(
+        id=array,
+        name=view.name,
+        user=view.user,
+        profile=view.profile,
+        count=view.count,
+        indices=found.indices,
+        counts=dict(found.counts),
+        submitted_at=view.submitted_at,
+        image=view.image,
+        reason=None,
     )

@@ -15,7 +15,7 @@ from launcher.core.model.job import State
 from launcher.core.model.slice_state import SliceState
 from launcher.core.world.world import World
 from launcher.daemon.api.views.job_views import slice_word
-from launcher.daemon.metrics.amounts import Histogram, LabelledCounter
+from launcher.daemon.metrics.amounts import Histogram, LabelledCounter, ProfileHistogram
 from launcher.daemon.metrics.daemon_metrics import DaemonMetrics
 
 SLICE_WORDS = (
@@ -57,6 +57,21 @@ def histogram(name: str, text: str, observed: Histogram) -> wire.MetricFamily:
     )
 
 
+def histogram_by_profile(name: str, text: str, observed: ProfileHistogram) -> wire.MetricFamily:
+    """Return observations by profile and bucket."""
+    samples = [
+        wire.MetricSample(labels={"profile": profile}, value=each.total, counts=list(each.counts))
+        for profile, each in observed.by_profile.items()
+    ]
+    return wire.MetricFamily(
+        name=f"launcher_{name}",
+        kind="histogram",
+        help=text,
+        samples=samples,
+        bounds=list(observed.bounds),
+    )
+
+
 def by(label: str, amounts: Mapping[str, float] | LabelledCounter) -> Labelled:
     """Return the samples of amounts by one label."""
     if isinstance(amounts, LabelledCounter):
@@ -76,8 +91,12 @@ def job_families(world: World, metrics: DaemonMetrics) -> list[wire.MetricFamily
         counter("job_attempts", "Attempts that got their slices.", jobs.attempts),
         counter("job_retries", "Attempts after the first of a job.", jobs.retries),
         counter("job_start_failures", "Attempts that failed to start.", jobs.starts_failed),
-        histogram("job_wait_seconds", "From submission to the first attempt.", jobs.wait),
-        histogram("job_run_seconds", "Run time of the last attempt of ended jobs.", jobs.run),
+        histogram_by_profile(
+            "job_wait_seconds", "From submission to the first attempt, by profile.", jobs.wait
+        ),
+        histogram_by_profile(
+            "job_run_seconds", "Run time of the last attempt of ended jobs, by profile.", jobs.run
+        ),
         histogram(
             "job_turnaround_seconds", "From submission to the end of the job.", jobs.turnaround
         ),

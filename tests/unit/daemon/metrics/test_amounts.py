@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from launcher.daemon.metrics.amounts import MOST_LABELS, OTHER, SECONDS, Histogram, LabelledCounter
+from launcher.daemon.metrics.amounts import (
+    MOST_LABELS,
+    MOST_PROFILES,
+    OTHER,
+    SECONDS,
+    Histogram,
+    LabelledCounter,
+    ProfileHistogram,
+)
 
 
 def test_a_label_is_shown_from_the_start_and_then_counted() -> None:
@@ -34,3 +42,13 @@ def test_a_time_before_zero_after_a_step_of_the_clock_counts_as_zero() -> None:
     histogram = Histogram(SECONDS)
     histogram.observe(-3600.0)
     assert (histogram.counts[0], histogram.total) == (1, 0.0)
+
+
+def test_profiles_beyond_the_bound_are_observed_together() -> None:
+    observed = ProfileHistogram((1.0,))
+    for number in range(MOST_PROFILES + 10):
+        observed.observe(f"{number}g", 0.5)
+    observed.observe("0g", 2.0)
+    assert len(observed.by_profile) == MOST_PROFILES + 1
+    assert observed.by_profile[OTHER].counts == [10, 0]
+    assert observed.by_profile["0g"].counts == [1, 1]

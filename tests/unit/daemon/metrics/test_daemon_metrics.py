@@ -35,6 +35,16 @@ def test_an_outage_of_nvml_is_counted_once_however_often_it_is_seen() -> None:
     assert metrics.outages.by_label == {"docker": 1, "nvml": 2}
 
 
+def test_an_outage_of_docker_is_counted_once_however_often_it_is_seen() -> None:
+    metrics = DaemonMetrics()
+    down, up = ev.EngineDown("away"), ev.EngineUp()
+    seen(metrics, down, down)
+    seen(metrics, down)
+    assert metrics.outages.by_label["docker"] == 1
+    seen(metrics, up, up, down, ev.InventoryFailed("NVML does not answer"), down)
+    assert metrics.outages.by_label == {"docker": 2, "nvml": 1}
+
+
 def test_errors_of_the_driver_are_counted_by_their_number() -> None:
     metrics = DaemonMetrics()
     numbers = (79, 79, 13)

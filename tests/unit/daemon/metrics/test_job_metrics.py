@@ -6,9 +6,10 @@ import pytest
 
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Job, Outcome, State
+from launcher.daemon.metrics.amounts import ProfileHistogram
 from launcher.daemon.metrics.job_metrics import AT_A_TIME, GRANTED, JobMetrics
 from launcher.spec.job_spec import Retries
-from tests.support.builders import Machine, profile
+from tests.support.builders import CPU, Machine, profile
 
 
 class Counted:
@@ -36,6 +37,40 @@ class Counted:
         self.take()
 
 
+def count(observed: ProfileHistogram) -> int:
+    """Return the number of observations of all profiles."""
+    return sum(sum(each.counts) for each in observed.by_profile.values())
+
+
+def test_a_job_without_a_slice_is_observed_as_cpu() -> None:
+    counted = Counted()
+    (job,) = counted.machine.submit(CPU)
+    counted.take()
+    counted.run(job)
+    counted.end(job)
+    found = counted.metrics
+    assert found.wait.by_profile.keys() == found.run.by_profile.keys() == {"cpu"}
+
+
+def test_a_job_that_ran_before_a_restart_is_observed_under_its_profile() -> None:
+    counted = Counted()
+    job = counted.submit()
+    counted.run(job)
+    world = counted.machine.world
+    restarted = counted.metrics = JobMetrics()
+    restarted.resume([job], world.leases[job.id])
+    counted.end(job)
+    assert restarted.run.by_profile.keys() == {"1g.6gb"}
+
+
+def test_a_job_that_waits_again_is_observed_under_its_next_profile() -> None:
+    counted = Counted()
+    job = counted.submit(retries=Retries(1, ("any",), 60.0, 60.0))
+    counted.run(job)
+    counted.end(job, 1)
+    assert not counted.metrics._profiles
+
+
 def test_a_job_is_counted_when_it_is_submitted_gets_its_slice_starts_and_ends() -> None:
     counted = Counted()
     job = counted.submit()
@@ -46,7 +81,9 @@ def test_a_job_is_counted_when_it_is_submitted_gets_its_slice_starts_and_ends() 
     counted.machine.wait(30.0)
     counted.end(job)
     assert found.ended.by_label[Outcome.COMPLETED.value] == 1
-    assert sum(found.turnaround.counts) == sum(found.wait.counts) == sum(found.run.counts) == 1
+    assert sum(found.turnaround.counts) == count(found.wait) == count(found.run) == 1
+    assert found.wait.by_profile.keys() == found.run.by_profile.keys() == {"1g.6gb"}
+    assert not found._profiles
     assert found.turnaround.total == pytest.approx(30.0)
 
 
@@ -83,7 +120,7 @@ def test_a_retry_is_an_attempt_of_the_same_job_and_no_wait_of_its_own() -> None:
     counted.machine.tick(60.0)
     counted.take()
     assert (counted.metrics.attempts, counted.metrics.retries) == (2, 1)
-    assert sum(counted.metrics.wait.counts) == 1
+    assert count(counted.metrics.wait) == 1
     assert sum(counted.metrics.ended.by_label.values()) == 0
     counted.run(job)
     counted.end(job, 1)
@@ -105,7 +142,7 @@ def test_a_job_that_is_cancelled_while_it_waits_has_no_run_time() -> None:
     counted.machine.tell(ev.CancelAsked(held.id, 1000))
     counted.take()
     assert counted.metrics.ended.by_label[Outcome.CANCELLED.value] == 1
-    assert sum(counted.metrics.run.counts) == 0
+    assert count(counted.metrics.run) == 0
 
 
 def test_the_word_of_the_history_for_a_grant_is_the_one_that_is_counted() -> None:

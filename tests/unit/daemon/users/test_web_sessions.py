@@ -174,5 +174,6 @@ def test_a_session_may_request_what_pages_need_and_nothing_that_starts_a_command
     posts = {each.removeprefix("POST ") for each in WITH_SESSION if each.startswith("POST")}
     assert posts == {
         "/v1/jobs/{ref}/cancel", "/v1/jobs/{ref}/hold", "/v1/jobs/{ref}/release", "/v1/jobs/retry",
+        "/v1/jobs/{ref}/requeue", "/v1/jobs/{ref}/edit",
         "/v1/slices/{ref}/drain", "/v1/web/logout",
     }  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from launcher import wire
 from launcher.cli.output import render, terminal
 from launcher.wire import JobView
 from tests.unit.cli.launch_command import Launch
@@ -29,6 +30,17 @@ ARRAY = [
     element(3, reason="Resources"),
     element(7, "CANCELLED"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def page(stub: StubDaemon) -> None:
+    answer_page(stub)
+
+
+def answer_page(stub: StubDaemon, *not_sent: wire.NotifyFailureView) -> None:
+    """Answer what the daemon says of the array beside its elements."""
+    page = wire.ArrayPage(array=array_view(id=12), elements=[], more=False, not_sent=[*not_sent])
+    stub.on("GET", "/v1/jobs/12/array", Json(page))
 
 
 @pytest.fixture
@@ -113,7 +125,23 @@ def test_show_of_an_array_is_a_summary(stub: StubDaemon, launch: Launch) -> None
         ["12[2]", "RUNNING", "1", "-", "-", "lr=0.2"],
         ["12[3]", "PENDING", "0", "-", "Resources", "lr=0.3"],
     ]
-    assert stub.did() == ["GET /v1/jobs"]
+    assert stub.did() == ["GET /v1/jobs", "GET /v1/jobs/12/array"]
+
+
+def test_show_of_an_array_lists_notifications_that_could_not_be_sent(
+    stub: StubDaemon, launch: Launch
+) -> None:
+    at = "2026-01-02T03:04:05Z"
+    of_array = wire.NotifyFailureView(at=at, job=12, target="mail to me", detail="refused\x1b[1m")
+    of_element = wire.NotifyFailureView(at=at, job=14, target="https://x/…", detail="HTTP 404")
+    stub.on("GET", "/v1/jobs", Json(ARRAY))
+    answer_page(stub, of_array, of_element)
+    assert launch("show", "12").out.splitlines()[-2:] == [
+        "notification (mail to me) failed: refused\\x1b[1m",
+        "notification (https://x/… of 12[1]) failed: HTTP 404",
+    ]
+    shown = json.loads(launch("show", "12", "-o", "json").out)
+    assert shown["not_sent"] == [dataclasses.asdict(of_array), dataclasses.asdict(of_element)]
 
 
 def test_what_differs_between_the_elements_is_said(stub: StubDaemon, launch: Launch) -> None:
@@ -154,7 +182,7 @@ def test_an_array_whose_values_are_hidden_is_shown_too(stub: StubDaemon, launch:
 def test_an_array_as_json_and_names(stub: StubDaemon, launch: Launch) -> None:
     stub.on("GET", "/v1/jobs", Json(ARRAY))
     shown = json.loads(launch("show", "12", "-o", "json").out)
-    assert list(shown) == ["id", "name", "user", "indices", "counts", "jobs"]
+    assert list(shown) == ["id", "name", "user", "indices", "counts", "jobs", "not_sent"]
     assert (shown["id"], shown["name"], shown["user"]) == (12, "sweep", "alice")
     assert shown["indices"] == "0-3,7"
     assert shown["counts"] == {

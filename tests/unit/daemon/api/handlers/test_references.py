@@ -11,7 +11,7 @@ from launcher.core.messages import events as ev
 from launcher.core.model.arrays import ArrayTemplate
 from launcher.core.model.job import Job, Owner
 from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.api.handlers.why import _as_array
+from launcher.daemon.api.handlers.forecasts.why import _as_array
 from launcher.daemon.users.identity import Caller
 from launcher.errors import LauncherError, NoSuchJob, UserError
 from launcher.spec.job_spec import JobSpec

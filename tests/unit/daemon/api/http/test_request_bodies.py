@@ -23,6 +23,8 @@ ARRAY = GOOD | {"array": {"indices": list(range(30)), "matrix": COMBINATIONS, "m
 
 @pytest.fixture(autouse=True, params=[(1, 2), (64, 512)], ids=str)
 def every_request_is_long(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    for kind in (wire.SubmitRequest, wire.ArrayRequest):
+        convert.adapter(kind)  # made once, with the limits as they are
     monkeypatch.setattr(request_bodies, "SHORT_BYTES", 0)
     monkeypatch.setattr(request_bodies, "ITEMS_AT_ONCE", 7)
     monkeypatch.setattr(json_cursor, "WINDOWS", request.param)

@@ -36,7 +36,7 @@ ANSWERED, REFUSED, OTHER_VERSION = b"+", b"-", b"?"
 """The prefix of a reply of the child."""
 
 ESTIMATE_WAIT_SECONDS, ESTIMATE_SECONDS = 10.0, 20.0
-"""Limit for the estimate of one job's start: waiting for a turn, then replaying."""
+"""Limit for the estimate of jobs' starts: waiting for a turn, then replaying."""
 WAIT_SECONDS = 180.0
 """The longest wait of a what-if for its turn."""
 ORDINARY_SECONDS = 60.0
@@ -50,10 +50,11 @@ _SINCE = clock.now().wall
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The replay to run: a queue or a submit, over layouts, or until one job starts.
+    """The replay to run: a queue or a submit, over layouts, or until some jobs have started.
 
     ``history``: jobs take as long as earlier ones of their owner and name. ``seen_by`` is the uid
-    whose own jobs' run times and names may be shown; None: those of all users.
+    whose own jobs' run times and names may be shown; None: those of all users. ``seconds`` limits a
+    replay that ends when ``jobs`` have started; None: no limit.
     """
 
     state_dir: Path
@@ -64,13 +65,14 @@ class Question:
     now: ev.Now
     history: bool = False
     seen_by: int | None = None
-    job: int | None = None
+    jobs: tuple[int, ...] = ()
+    seconds: float | None = None
     submitted: ev.Submitted | None = None
     layouts: tuple[tuple[str, tuple[Want, ...]], ...] = ()
 
 
 async def estimate(question: Question, uid: int) -> bytes:
-    """Return the estimate of one job's start as JSON; raises as ``whatif`` does."""
+    """Return the estimate of jobs' starts as JSON, by id; raises as ``whatif`` does."""
     return await _in_turn(question, uid, _ESTIMATES, ESTIMATE_WAIT_SECONDS, ESTIMATE_SECONDS)
 
 
@@ -156,7 +158,8 @@ def changed_since(package: Path, since: float) -> bool:
 def question_of(
     context: Context,
     *,
-    job: int | None = None,
+    jobs: tuple[int, ...] = (),
+    seconds: float | None = None,
     history: bool = False,
     seen_by: int | None = None,
     submitted: ev.Submitted | None = None,
@@ -173,7 +176,8 @@ def question_of(
         now=clock.now(),
         history=history,
         seen_by=seen_by,
-        job=job,
+        jobs=jobs,
+        seconds=seconds,
         submitted=submitted,
         layouts=layouts,
     )

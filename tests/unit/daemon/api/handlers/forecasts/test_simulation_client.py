@@ -12,8 +12,8 @@ from typing import cast
 import pytest
 
 import launcher
-from launcher.daemon.api.handlers import simulation_client
-from launcher.daemon.api.handlers.simulation_client import Question
+from launcher.daemon.api.handlers.forecasts import simulation_client
+from launcher.daemon.api.handlers.forecasts.simulation_client import Question
 from launcher.errors import InternalError, LauncherError
 
 NO_QUESTION = cast("Question", {})

@@ -13,10 +13,10 @@ from launcher.core.scheduling.blockers import Blocker
 from launcher.core.scheduling.explain import Explainer, gates
 from launcher.core.scheduling.holdback import limit_in
 from launcher.core.scheduling.scheduler import gate
-from launcher.daemon.api.handlers import simulation_client
 from launcher.daemon.api.handlers.context import AT_A_TIME, Context, array_of, several
+from launcher.daemon.api.handlers.forecasts import simulation_client
+from launcher.daemon.api.handlers.forecasts.simulation_client import question_of
 from launcher.daemon.api.handlers.jobs import job_views
-from launcher.daemon.api.handlers.simulation_client import question_of
 from launcher.daemon.api.views import job_views as views
 from launcher.daemon.loop import clock
 from launcher.daemon.users.identity import Caller
@@ -153,8 +153,8 @@ async def _estimate(context: Context, job: Job, uid: int) -> tuple[float | None,
     if (closed := gate(context.world, job.need, on_host=job.on_host)) is not None:
         return None, f"unknown how long {closed}"
     try:
-        estimate = await simulation_client.estimate(question_of(context, job=job.id), uid)
-        start: float | None = json.loads(estimate)
+        estimate = await simulation_client.estimate(question_of(context, jobs=(job.id,)), uid)
+        start: float | None = json.loads(estimate).get(str(job.id))
     except LauncherError as error:
         return None, f"no estimate: {error.message}"
     if start is None:

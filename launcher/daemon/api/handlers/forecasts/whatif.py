@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from launcher import wire
 from launcher.core.model.layout_change import Want
-from launcher.daemon.api.handlers import simulation_client, submit
+from launcher.daemon.api.handlers import submit
 from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.api.handlers.simulation_client import question_of
+from launcher.daemon.api.handlers.forecasts import simulation_client
+from launcher.daemon.api.handlers.forecasts.simulation_client import question_of
 from launcher.daemon.requests.auto_memory import with_memory
 from launcher.daemon.users.identity import Caller
 
