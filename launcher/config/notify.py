@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -11,6 +12,8 @@ from launcher.spec.notify import ME, check_mail
 from launcher.toml_kinds import Names, PositiveInt, ReadBy, names
 
 SENDMAIL = "/usr/sbin/sendmail"
+SMTP_PORT = 25
+_SERVER = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:(?P<port>[0-9]{1,5}))?")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -42,6 +45,20 @@ def _program(value: Any) -> Any:
     return value
 
 
+def server_of(address: str) -> tuple[str, int]:
+    """Return host and port of HOST, HOST:PORT or [IPv6]:PORT; raises ``ValueError``."""
+    match = _SERVER.fullmatch(address)
+    if match is None or not 0 < int(match["port"] or SMTP_PORT) < 65536:
+        raise ValueError(f"{address!r} is not a valid address: write localhost:25")
+    return match["host"].strip("[]"), int(match["port"] or SMTP_PORT)
+
+
+def _server(value: Any) -> Any:
+    if isinstance(value, str) and value:
+        server_of(value)
+    return value
+
+
 def _sender(value: Any) -> Any:
     return check_mail(value) if isinstance(value, str) and value else value
 
@@ -62,7 +79,10 @@ class NotifyTable:
     mail_domains: Names = ()
     #: the sender of mails; default: launcher at this machine's name
     mail_from: Annotated[str, ReadBy(_sender)] = ""
-    sendmail: Annotated[str, ReadBy(_program)] = SENDMAIL  #: the program that sends mails
+    #: the mail server that mails are handed to, without a password; "": none, sendmail alone
+    mail_server: Annotated[str, ReadBy(_server)] = "localhost:25"
+    #: the program that sends mails where no mail server answers
+    sendmail: Annotated[str, ReadBy(_program)] = SENDMAIL
     per_minute: PositiveInt = 20  #: notifications of one user; further ones are summed up
 
     def refusal(self, webhook: str | None, mail: str | None) -> str | None:

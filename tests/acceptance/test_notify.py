@@ -53,7 +53,8 @@ def mails(user: OrdinaryUser) -> Path:
 def daemon(make_daemon: MakeDaemon, user: OrdinaryUser, mails: Path) -> DaemonProcess:
     config = (
         f'{CONFIG}[users]\nobserver = "{user.name}"\n[notify]\nhttp = true\n'
-        f'allow = ["127.0.0.1"]\nper_minute = {PER_MINUTE}\nsendmail = "{mails}/sendmail"\n'
+        f'allow = ["127.0.0.1"]\nper_minute = {PER_MINUTE}\n'
+        f'mail_server = ""\nsendmail = "{mails}/sendmail"\n'
     )
     return make_daemon(config=config).start()
 

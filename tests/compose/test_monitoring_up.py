@@ -108,6 +108,10 @@ def test_up_scrape_alert_upgrade_with_running_jobs_and_down(
     assert "1g.6gb" in page.get(8080, "/")
     assert 'launcher_jobs{state="running"' in page.get(8080, "/metrics")
     assert page.firing() == set()
+    written = stack.compose("exec", "-T", "web", "cat", "/textfile/launcher.prom").stdout
+    assert "launcher_up 1" in written, "as node_exporter reads it"
+    assert stack.compose("exec", "-T", "web", "ls", "/var/lib/launcher-web").stdout, "its outbox"
+    assert "notifications" not in stack.launch("status").stdout
 
     stack.compose("stop", "fake")
     wait_until(lambda: "LauncherDown" in page.firing(), timeout=60, what="the alert fires")

@@ -8,7 +8,11 @@ WEBHOOK_SECONDS = 10.0
 """Of one try, with its redirects."""
 MOST_REDIRECTS = 3
 MAIL_SECONDS = 30.0
-"""The longest time of the sendmail program."""
+"""The longest time until the mail server, or the sendmail program, has a mail."""
+MAIL_REPLY_SECONDS = 10.0
+"""The longest time of one reply of the mail server."""
+MOST_REPLY = 150
+"""Characters of its reply that are shown."""
 MOST_STDERR = 2048
 """What is read of its error output."""
 

@@ -1,4 +1,4 @@
-"""Sends one mail by the machine's sendmail program."""
+"""Sends one mail: by the machine's mail server, or where none answers by the sendmail program."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from launcher.config.notify import NotifyTable
 from launcher.spec.notify import ME, check_mail, mailbox_of
 from launcher.web.notify import bounds
 from launcher.web.notify.deliveries import NotSent
+from launcher.web.notify.mail_server import MailServer, NoServer
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 MOST_SUBJECT = 200
@@ -28,6 +29,7 @@ class MailSender:
 
     def __init__(self, table: NotifyTable) -> None:
         self._table = table
+        self._server = MailServer(table.mail_server) if table.mail_server else None
 
     async def send(self, address: str, user: str, subject: str, text: str) -> None:
         """Send a mail to an address that a user named; raises ``NotSent``."""
@@ -38,7 +40,16 @@ class MailSender:
             message = mail_message(self._table.mail_from, to, subject, text)
         except ValueError as error:
             raise NotSent(str(error), again=False) from None
-        await self._run(message.as_bytes())
+        if self._server is None:
+            await self._run(message.as_bytes())
+            return
+        try:
+            await self._server.send(message)
+        except NoServer as nobody:
+            try:
+                await self._run(message.as_bytes())
+            except NotSent as failed:
+                raise NotSent(f"{nobody}; {failed.why}", again=True) from None
 
     async def _run(self, message: bytes) -> None:
         program = self._table.sendmail

@@ -28,6 +28,7 @@ def stub(place: Path, script: str) -> str:
 
 def table(place: Path, script: str = "", **keys: object) -> NotifyTable:
     script = script or f'echo "$@" > {place}/args; cat > {place}/mail'
+    keys = {"mail_server": ""} | keys
     return NotifyTable(sendmail=stub(place, script), **keys)  # type: ignore[arg-type]
 
 
@@ -82,7 +83,7 @@ def test_other_addresses_need_a_domain_that_the_admin_allows(tmp_path: Path) -> 
 
 
 def test_a_missing_program_is_told_and_final(tmp_path: Path) -> None:
-    failed = refused(NotifyTable(sendmail=str(tmp_path / "none")))
+    failed = refused(NotifyTable(mail_server="", sendmail=str(tmp_path / "none")))
     assert (
         failed.why == f"cannot run {tmp_path}/none: No such file or directory ([notify] sendmail)"
     )
