@@ -8,12 +8,17 @@ from pathlib import Path
 
 from tests.acceptance.shell import Shell
 from tests.conftest import MakeDaemon
+from tests.support.daemon import CONFIG
 from tests.support.keepers import keeper_of
 from tests.support.wait import wait_until
 
 
 def started(launch: Shell, *command: str) -> str:
-    job = launch("host", "-dit", "--profile", "1g.6gb", *command).ok().text.strip()
+    job = (
+        launch("host", "-dit", "--stop-timeout", "1", "--profile", "1g.6gb", *command)
+        .ok()
+        .text.strip()
+    )
     wait_until(lambda: launch("show", job, "-o", "json").json["state"] == "RUNNING", 30, "it runs")
     return job
 
@@ -89,7 +94,7 @@ def test_a_program_that_is_missing_is_said(launch: Shell) -> None:
 
 
 def test_a_job_that_nobody_uses_ends_as_one_in_a_container_does(make_daemon: MakeDaemon) -> None:
-    daemon = make_daemon(config='[interactive]\nidle = "2s"\n').start()
+    daemon = make_daemon(config=f'{CONFIG}interactive.idle = "2s"\n').start()
     launch = Shell(daemon.environment, daemon.place)
     try:
         job = started(launch, "bash", "--norc")

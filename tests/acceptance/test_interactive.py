@@ -18,7 +18,7 @@ from tests.support.keepers import keeper_of
 from tests.support.user import OrdinaryUser
 from tests.support.wait import wait_until
 
-SHELL = ("run", "-it", "--profile", "1g.6gb", BUSYBOX, "sh")
+SHELL = ("run", "-it", "--profile", "1g.6gb", "--stop-timeout", "1", BUSYBOX, "sh")
 LEAVE = "\x10\x11"
 """ctrl-p ctrl-q."""
 
@@ -102,7 +102,7 @@ def test_a_terminal_whose_job_was_ended_says_so(launch: Shell) -> None:
     terminal, job = a_shell(launch)
     watcher = launch.open_terminal("attach", job)
     watcher.shows("another client writes")
-    launch("cancel", job).ok()
+    launch("cancel", job, "--now").ok()
     for each in (terminal, watcher):
         each.shows(f"job {job} CANCELLED")
         assert each.end()[0] == 130

@@ -32,8 +32,8 @@ from tests.support.daemon import BUSYBOX
 
 DRILLS = ("crashpoints", "faulty_docker", "dockerd", "broken_starts", "flood")
 PARTS = (
-    "api_by_schema", "jobs_on_docker", "output", "output_fuzz", "pins", "pins_helper",
-    "pins_secrets",
+    "api_by_schema", "jobs_on_docker", "mig_parted_files", "output", "output_fuzz", "pins",
+    "pins_helper", "pins_secrets",
 )  # fmt: skip
 ONCE = (
     *(f"tests/drills/test_{what}.py" for what in DRILLS),
