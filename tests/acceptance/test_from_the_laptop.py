@@ -169,10 +169,14 @@ def test_a_shell_on_a_terminal(laptop: Shell, vm: Sshd) -> None:
     terminal.type("stty size; echo $((6*7))\r")
     terminal.shows("30 100")
     terminal.shows("42")
-    terminal.type("echo sle''eps; sleep 60\r")
-    terminal.shows("sleeps")
-    terminal.type("\x03")
-    terminal.shows("^C")
+    terminal.type("sleep 1000\r")
+    terminal.shows("sleep 1000")
+
+    def interrupted() -> bool:
+        terminal.type("\x03echo after-$?\r")
+        return "\nafter-130" in terminal.shown
+
+    wait_until(interrupted, 30, "the command is interrupted")
     terminal.type("exit 3\r")
     code, shown = terminal.end()
     assert code == 3, shown
