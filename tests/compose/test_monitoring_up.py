@@ -108,8 +108,9 @@ def test_up_scrape_alert_upgrade_with_running_jobs_and_down(
     assert "1g.6gb" in page.get(8080, "/")
     assert 'launcher_jobs{state="running"' in page.get(8080, "/metrics")
     assert page.firing() == set()
-    written = stack.compose("exec", "-T", "web", "cat", "/textfile/launcher.prom").stdout
-    assert "launcher_up 1" in written, "as node_exporter reads it"
+    as_file = ("exec", "-T", "web", "cat", "/textfile/launcher.prom")
+    is_up = "\nlauncher_up 1.0\n"
+    wait_until(lambda: is_up in stack.compose(*as_file, check=False).stdout, 60, "its text file")
     assert stack.compose("exec", "-T", "web", "ls", "/var/lib/launcher-web").stdout, "its outbox"
     assert "notifications" not in stack.launch("status").stdout
 
