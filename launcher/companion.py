@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from launcher.listening import listening, short
+from launcher.listening import bound, short
 
 SECONDS = 10.0
 """A process that does not reply within this time counts as gone."""
@@ -106,7 +106,9 @@ class Companion:
     def _start(self) -> None:
         if self._process is not None:
             self._process.poll()
-        with bound(self._directory / f"{self._name}.sock", 0o600) as listener:
+        with bound(
+            self._directory / f"{self._name}.sock", 0o600, socket.SOCK_SEQPACKET
+        ) as listener:
             words = ["--listener", str(listener.fileno()), *self._words]
             self._process = start(self._module, words, [listener], self._log)
 
@@ -128,13 +130,6 @@ def receive(
         raise ConnectionResetError(f"{sender} ended before it replied")
     message: dict[str, Any] = json.loads(data)
     return message, files
-
-
-def bound(path: Path, mode: int) -> socket.socket:
-    """Return a listening socket, in place of one that an earlier process left."""
-    path.unlink(missing_ok=True)
-    with short(path.parent) as place:
-        return listening(f"{place}/{path.name}", mode, socket.SOCK_SEQPACKET)
 
 
 def start(

@@ -86,6 +86,16 @@ def short(directory: Path) -> Iterator[str]:
         os.close(fd)
 
 
+def bound(path: Path, mode: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    """Return a socket that listens at a path of any length, in place of what was left there.
+
+    Raises ``OSError``.
+    """
+    path.unlink(missing_ok=True)
+    with short(path.parent) as place:
+        return listening(f"{place}/{path.name}", mode, kind)
+
+
 def bound_paths() -> set[str]:
     """Return the paths of the sockets that processes have bound (unix(7)); raises ``OSError``."""
     rows = Path("/proc/net/unix").read_text(errors="surrogateescape").splitlines()[1:]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 from launcher import companion
+from launcher.listening import bound
 
 DAEMONS, USERS, RECORDS = "host.sock", "join.sock", "host-jobs"
 """File names of the daemon's socket, the users' socket and the records, beside the daemon's own."""
@@ -13,8 +15,8 @@ DAEMONS, USERS, RECORDS = "host.sock", "join.sock", "host-jobs"
 def start(directory: Path) -> None:
     """Start a helper with both sockets in a directory; raises ``OSError``."""
     with (
-        companion.bound(directory / DAEMONS, 0o600) as daemons,
-        companion.bound(directory / USERS, 0o666) as users,
+        bound(directory / DAEMONS, 0o600, socket.SOCK_SEQPACKET) as daemons,
+        bound(directory / USERS, 0o666, socket.SOCK_SEQPACKET) as users,
     ):
         words = ["--records", str(directory / RECORDS)]
         words += ["--daemons", str(daemons.fileno()), "--users", str(users.fileno())]

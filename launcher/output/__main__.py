@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 
 from launcher import passed_fds
-from launcher.companion import bound
-from launcher.listening import raise_file_limit
+from launcher.listening import bound, raise_file_limit
 from launcher.output.keeper import Keeper
 
 NICE = 5
@@ -34,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     if args.listen is not None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # pid 1 has no default action
-        Keeper(bound(args.listen, 0o600), math.inf).serve()
+        Keeper(bound(args.listen, 0o600, socket.SOCK_SEQPACKET), math.inf).serve()
         return 0
     fd = passed_fds.listener() if args.listener is None else args.listener
     if fd is None:

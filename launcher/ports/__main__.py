@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from launcher import passed_fds
-from launcher.companion import MOST_MESSAGE_BYTES, bound
-from launcher.listening import RETRY_SECONDS, raise_file_limit
+from launcher.companion import MOST_MESSAGE_BYTES
+from launcher.listening import RETRY_SECONDS, bound, raise_file_limit
 from launcher.ports.forwarder import Forwarder
 
 IDLE_SECONDS = 5.0
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     fd = passed_fds.listener() if args.listener is None else args.listener
     if args.listen is not None:
-        listener = bound(args.listen, 0o600)
+        listener = bound(args.listen, 0o600, socket.SOCK_SEQPACKET)
     elif fd is not None:
         listener = socket.socket(fileno=fd)
     else:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from launcher.listening import listening, own_directory, short
+from launcher.listening import bound, own_directory, short
 
 WRITE, WATCH, SIZE = b"w", b"r", b"s"
 """What a connection is for: its first byte. WRITE takes over from an earlier connection.
@@ -41,10 +41,7 @@ class TerminalSockets:
     def listening(self, name: str) -> Iterator[socket.socket]:
         """Yield the listening socket for a job that is about to start; it is closed here."""
         own_directory(self._directory, 0o700)
-        self.remove(name)
-        with short(self._directory) as place:
-            listener = listening(f"{place}/{name}{_SUFFIX}", 0o600)
-        with listener:
+        with bound(self._path(name), 0o600) as listener:
             yield listener
 
     def connect(self, name: str, purpose: bytes) -> socket.socket:

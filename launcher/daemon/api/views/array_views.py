@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from launcher import wire
 from launcher.core.model.arrays import Array
 from launcher.core.scheduling.explain import Explainer
 from launcher.daemon.api.views import job_views
-from launcher.daemon.loop import clock
 from launcher.daemon.users.identity import Caller
 from launcher.store.arrays import StoredElements
 
@@ -24,18 +26,7 @@ def array_view(explainer: Explainer, array: Array, caller: Caller) -> wire.Array
     idle = array.first_idle()
     first = world.jobs[min(array.live) if idle is None else idle]
     view = job_views.job_view(explainer, first, caller, None)
-    return wire.ArrayView(
-        id=array.id,
-        name=view.name,
-        user=array.owner.name,
-        profile=view.profile,
-        count=view.count,
-        indices=array.indices,
-        counts=counts,
-        submitted_at=clock.rfc3339(first.submitted_at),
-        image=view.image,
-        reason=view.reason,
-    )
+    return in_one_line(array.id, view, array.indices, counts)
 
 
 def ended_view(
@@ -43,15 +34,22 @@ def ended_view(
 ) -> wire.ArrayView:
     """Return an array whose elements have all ended."""
     view = job_views.job_view(explainer, found.first, caller, None)
+    return replace(in_one_line(array, view, found.indices, found.counts), reason=None)
+
+
+def in_one_line(
+    array: int, element: wire.JobView, indices: str, counts: Mapping[str, int]
+) -> wire.ArrayView:
+    """Return an array whose elements, but for their states, are like one of them."""
     return wire.ArrayView(
         id=array,
-        name=view.name,
-        user=view.user,
-        profile=view.profile,
-        count=view.count,
-        indices=found.indices,
-        counts=dict(found.counts),
-        submitted_at=view.submitted_at,
-        image=view.image,
-        reason=None,
+        name=element.name,
+        user=element.user,
+        profile=element.profile,
+        count=element.count,
+        indices=indices,
+        counts=dict(counts),
+        submitted_at=element.submitted_at,
+        image=element.image,
+        reason=element.reason,
     )

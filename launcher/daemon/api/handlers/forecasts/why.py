@@ -18,6 +18,7 @@ from launcher.daemon.api.handlers.forecasts import simulation_client
 from launcher.daemon.api.handlers.forecasts.simulation_client import question_of
 from launcher.daemon.api.handlers.jobs import job_views
 from launcher.daemon.api.views import job_views as views
+from launcher.daemon.api.views.array_views import in_one_line
 from launcher.daemon.loop import clock
 from launcher.daemon.users.identity import Caller
 from launcher.errors import LauncherError
@@ -99,18 +100,7 @@ async def _as_array(
         best = min((best, *some), key=_rank)
         await asyncio.sleep(0)
     view = views.job_view(Explainer(context.world, clock.now()), best, caller, None)
-    return best, wire.ArrayView(
-        id=array,
-        name=view.name,
-        user=view.user,
-        profile=view.profile,
-        count=view.count,
-        indices=ranges(indices),
-        counts=dict(counts),
-        submitted_at=view.submitted_at,
-        image=view.image,
-        reason=view.reason,
-    )
+    return best, in_one_line(array, view, ranges(indices), counts)
 
 
 def _gate(name: str, blocked: Blocker | None, *, mine: bool) -> wire.Gate:
