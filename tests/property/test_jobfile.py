@@ -14,6 +14,7 @@ from launcher.errors import JobFileError
 from launcher.jobfile.reading.files import load_text
 from launcher.jobfile.values import array_spec, gpu_spec, retry_spec, signals, units
 from launcher.wire import JobSpec
+from tests.support.plain_work import cost
 from tests.support.whole import many
 
 WORDS = st.sampled_from([
@@ -44,14 +45,20 @@ SETTINGS = settings(
 )
 
 
+def load(data: bytes) -> tuple[list[JobSpec], list[JobFileError]]:
+    """Return what the command makes of a file of these bytes."""
+    try:
+        return load_text(data, "f.yaml", Path("/base"), client={"B": "b"})
+    except JobFileError as error:
+        return [], [error]
+
+
 @SETTINGS
 @given(TEXTS)
 def test_any_text_is_jobs_or_an_error_with_a_line(text: str) -> None:
     data = text.encode("utf-8", "surrogatepass")
-    try:
-        jobs, problems = load_text(data, "f.yaml", Path("/base"), client={"B": "b"})
-    except JobFileError as error:
-        jobs, problems = [], [error]
+    jobs, problems = load(data)
+    assert cost(lambda: load(data)) < 100
     assert bool(jobs) or bool(problems)
     for problem in problems:
         assert problem.line >= 1

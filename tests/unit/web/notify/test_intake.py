@@ -8,6 +8,7 @@ from launcher.spec.notify import NotifyTarget
 from launcher.web.notify import bounds, messages
 from launcher.web.notify.deliveries import Delivery
 from launcher.web.notify.intake import Intake
+from tests.support.plain_work import cost
 from tests.unit.web.notify.made import HOOK, MAIL, notification
 
 
@@ -49,6 +50,7 @@ def test_one_user_s_flood_takes_nothing_from_others() -> None:
     intake = Intake(20)
     flood = [notification(n) for n in range(1, 10_001)]
     made = intake.deliveries([*flood, notification(10_001, uid=1001)], {}, 0.0)
+    assert cost(lambda: Intake(20).deliveries(flood, {}, 0.0), 2000) < 2000
     assert len(made) == 22
     assert [each.id for each in made if each.uid == 1001] == ["10001.0"]
     assert next(each.more for each in made if each.is_sum) == 9980
