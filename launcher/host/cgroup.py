@@ -67,6 +67,23 @@ def pids_in(folder: Path) -> list[int]:
     return result
 
 
+def paths_of_container(container_id: str, groups: str) -> dict[str, str]:
+    """Return the paths of a container's cgroups by controller, "" for version 2.
+
+    ``groups`` is the /proc/PID/cgroup of one of its processes, which may have moved to a cgroup
+    below. Lines without the container's id are left out: in version 1 a process that is exiting is
+    in the root, whose totals are the machine's (kernel/cgroup/cgroup.c, proc_cgroup_show).
+    """
+    paths: dict[str, str] = {}
+    for line in lines(groups):
+        _, controllers, path = line.split(":", 2)
+        before, found, after = path.partition(container_id)
+        if found:
+            own = f"{before}{found}{after.partition('/')[0]}".lstrip("/")
+            paths |= dict.fromkeys(controllers.split(","), own)
+    return paths
+
+
 def counts_oom_kill(file: Path | int) -> bool:
     """Return whether a file counts an OOM kill (memory.events, or v1's memory.oom_control).
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -68,16 +68,13 @@ class UsageFiles:
         )
 
     @classmethod
-    def of_process(cls, groups: Iterable[str], root: Path = CGROUPS) -> UsageFiles:
-        """Return the files of a process's cgroups, by the lines of its /proc/PID/cgroup."""
-        at: dict[str, str] = {}
-        for line in groups:
-            _, controllers, path = line.split(":", 2)
-            at |= {name: path.lstrip("/") for name in controllers.split(",")}
-        unified = cls.of_folder(root / at[""]) if "" in at else cls()
+    def of_paths(cls, paths: Mapping[str, str], root: Path = CGROUPS) -> UsageFiles:
+        """Return the files of the cgroups with these paths, see ``paths_of_container``."""
+        unified = cls.of_folder(root / paths[""]) if "" in paths else cls()
 
         def file(controller: str, name: str) -> Path | None:
-            return _first(root / controller / at[controller] / name) if controller in at else None
+            path = paths.get(controller)
+            return None if path is None else _first(root / controller / path / name)
 
         return cls(
             file("memory", "memory.max_usage_in_bytes") or unified.memory,

@@ -49,7 +49,7 @@ def test_a_gpu_that_hangs_holds_up_neither_ends_nor_other_gpus_and_heals(
     other = daemon.submit("true", gpus=GpuRequest(kind="profile", profile="2g.12gb"))
     assert daemon.done(other).outcome == "COMPLETED", "the other GPU goes on"
     assert daemon.done(job).exit_code == 3, "the end is not held up"
-    (blocker,) = daemon.client.show(str(waiting.id)).blockers
+    blocker = daemon.blocker_of(waiting)
     assert blocker.kind == "GpuUnavailable"
     shown = on(daemon, job.slices[0])
     assert shown.state == "releasing"
@@ -72,7 +72,7 @@ def test_a_daemon_that_starts_while_nvml_hangs_serves_and_says_so(make_daemon: M
     cpu = daemon.submit("true", gpus=GpuRequest(kind="none"))
     assert daemon.done(cpu).outcome == "COMPLETED"
     assert "nvmlInit has not returned" in problems(daemon)
-    (blocker,) = daemon.client.show(str(job.id)).blockers
+    blocker = daemon.blocker_of(job)
     assert (blocker.kind, "nvmlInit" in blocker.have) == ("GpuUnavailable", True)
     assert daemon.stop() == 0, "a thread that hangs does not keep it"
     daemon.machine.clear_faults()

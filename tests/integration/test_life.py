@@ -42,7 +42,7 @@ def test_a_draining_daemon_starts_nothing_takes_submits_and_ends_with_the_last_j
     assert "1 job runs now" in told.stderr
     waiting = [daemon.submit("true"), daemon.submit("true", gpus=CPU_JOB)]
     for job in waiting:
-        (blocker,) = daemon.client.show(str(job.id)).blockers
+        blocker = daemon.blocker_of(job)
         assert (blocker.kind, "draining" in blocker.have) == ("DaemonDraining", True)
     status = json.loads(daemon.cli("status", "-o", "json").stdout)
     assert status["state"] == "degraded"

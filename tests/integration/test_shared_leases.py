@@ -42,7 +42,7 @@ def test_i15_a_start_that_was_cut_off_is_not_made_on_shared_memory(
     del daemon.extra["LAUNCHER_CRASH_AT"]
     daemon.start()
     wait_until(lambda: daemon.state_of(job) == "PENDING", what="it gives the slice back")
-    (blocker,) = daemon.client.show(str(job.id)).blockers
+    blocker = daemon.blocker_of(job)
     assert "2 x 1c.2g.12gb share the memory" in blocker.have
     assert {s.state for s in daemon.client.slices()} == {"free"}
     assert len(sandbox.hook.starts()) == before

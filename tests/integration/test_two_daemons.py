@@ -24,12 +24,7 @@ def test_i13_the_second_daemon_on_a_gpu_refuses_to_lease_and_says_who_has_it(
     assert {s.state for s in second.client.slices()} == {"foreign"}
     waiting = second.submit("true")
     assert first.process is not None
-    blocker = wait_until(
-        lambda: next(
-            (b for b in second.client.show(str(waiting.id)).blockers if b.kind != "ImagePull"), None
-        ),
-        what="its image is found",
-    )
+    blocker = second.blocker_of(waiting)
     assert blocker.kind == "ForeignUse"
     assert f"pid {first.process.pid}" in blocker.have
     assert first.done(first.submit("true")).outcome == "COMPLETED"

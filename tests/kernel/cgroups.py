@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from launcher.host.cgroup import paths_of_container
 from launcher.host.cgroup_usage import CGROUPS, NO_USAGE, CgroupUsage, UsageFiles
 
 MIB = 2**20
@@ -32,8 +33,8 @@ def use(file: Path) -> None:
     del held
 
 
-def used_by(group: Path, file: Path) -> tuple[CgroupUsage, list[str]]:
-    """Return what a process used in a cgroup of its own, and the lines of its /proc/PID/cgroup."""
+def used_by(group: Path, file: Path) -> tuple[CgroupUsage, UsageFiles]:
+    """Return what a process used in a cgroup of its own, and the files that tell it."""
     group.mkdir()
     reading, writing = os.pipe()
     if (pid := os.fork()) == 0:
@@ -41,9 +42,9 @@ def used_by(group: Path, file: Path) -> tuple[CgroupUsage, list[str]]:
         use(file)
         os.write(writing, Path("/proc/self/cgroup").read_bytes())
         os._exit(0)
-    lines = os.read(reading, 4096).decode().splitlines()
+    files = UsageFiles.of_paths(paths_of_container(group.name, os.read(reading, 4096).decode()))
     os.waitpid(pid, 0)
-    return UsageFiles.of_process(lines).read(), lines
+    return files.read(), files
 
 
 def main(file_system: str) -> None:
@@ -51,9 +52,8 @@ def main(file_system: str) -> None:
     controllers = "+cpu +memory +io"
     (CGROUPS / "cgroup.subtree_control").write_text(controllers)
     group = CGROUPS / "job"
-    used, lines = used_by(group, Path(file_system) / "written")
-    files = UsageFiles.of_process(lines)
-    print(lines, files, used)
+    used, files = used_by(group, Path(file_system) / "written")
+    print(files, used)
     assert files == UsageFiles.of_folder(group)
     assert files.keeps_peak, "Debian 12 has Linux 6.1"
     assert used.memory_peak_bytes is not None

@@ -18,6 +18,7 @@ from launcher import Client
 from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
 from launcher.wire import Frame, GpuRequest, JobSpec, JobView
+from launcher.wire.detail import BlockerView
 from tests.support.machines import compiled
 from tests.support.nursery import Nursery, Process
 from tests.support.user import may_read_all
@@ -161,6 +162,16 @@ class DaemonProcess:
         what = f"job {job.id} is {state}"
         wait_until(lambda: self.state_of(job) == state, timeout=20, what=what)
         return self.client.show(str(job.id)).job
+
+    def blocker_of(self, job: JobView) -> BlockerView:
+        """Return the one blocker of a job that waits, once its image has been found."""
+
+        def rest() -> list[BlockerView]:
+            found = self.client.show(str(job.id)).blockers
+            return [] if any(blocker.kind == "ImagePull" for blocker in found) else list(found)
+
+        (blocker,) = wait_until(rest, what=f"job {job.id} waits for something else than its image")
+        return blocker
 
     def output(self, job: JobView, stream: int = 1) -> bytes:
         """Return what an ended job wrote."""

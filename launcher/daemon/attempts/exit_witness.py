@@ -21,7 +21,7 @@ from launcher import pidfd
 from launcher.daemon.loop.logging_setup import about_container
 from launcher.daemon.loop.sd_notify import Notifier
 from launcher.engine.containers import Container
-from launcher.host.cgroup import counts_oom_kill
+from launcher.host.cgroup import counts_oom_kill, paths_of_container
 from launcher.host.cgroup_usage import CGROUPS, NO_USAGE, CgroupUsage, UsageFiles
 from launcher.host.freezing import set_frozen
 from launcher.passed_fds import STORED
@@ -38,8 +38,8 @@ FIRST_SAMPLE_SECONDS, SAMPLE_SECONDS = 0.1, 5.0
 """The shortest and the longest interval between readings of what a container has used; in between
 it is the container's age. If Docker removes the cgroup before the last reading, the use since then
 is lost."""
-_OOM_FILES = ("memory.events", "memory.oom_control")
-"""Files of cgroup v2 and v1; each has a line "oom_kill N"."""
+_OOM_FILES = {"memory": "memory.oom_control", "": "memory.events"}
+"""Files of cgroup v1 and v2, by controller; each has a line "oom_kill N"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,29 +125,29 @@ class ExitWitness:
             held = self._watched.get(container.name)
             if held is not None and held.start == start:
                 if held.oom_file is None:
-                    groups = _cgroups_of(container.pid)
-                    held.oom_file, held.usage_files = _oom_file(groups), _usage_files(groups)
+                    paths = _paths_of(container.id, container.pid)
+                    held.oom_file, held.usage_files = _oom_file(paths), _usage_files(paths)
                 return
             try:
                 fd = os.pidfd_open(container.pid)
             except OSError:
                 return
-            groups = _cgroups_of(container.pid)
+            paths = _paths_of(container.id, container.pid)
             # The id in its cgroup proves that the pid has not been reused by another process.
-            if container.id not in groups or pidfd.is_over(fd):
+            if not paths or pidfd.is_over(fd):
                 os.close(fd)
                 return
             self._release(held)
             self._forget_stored(held)
-            self._hold(_Watched(container.name, fd, start, _oom_file(groups), _usage_files(groups)))
+            self._hold(_Watched(container.name, fd, start, _oom_file(paths), _usage_files(paths)))
             self._notifier.store(f"{STORED}{container.name}_{start}", fd)
 
-    def hold(self, name: str, pid: int) -> None:
+    def hold(self, name: str, container_id: str, pid: int) -> None:
         """Hold the init of a container that runs without Docker's knowledge."""
         with self._lock, contextlib.suppress(OSError):
-            fd, groups = os.pidfd_open(pid), _cgroups_of(pid)
+            fd, paths = os.pidfd_open(pid), _paths_of(container_id, pid)
             self._release(self._watched.get(name))
-            files = _oom_file(groups), _usage_files(groups)
+            files = _oom_file(paths), _usage_files(paths)
             self._hold(_Watched(name, fd, _NOT_STARTED, *files))
             self._notifier.store(f"{STORED}{name}_{_NOT_STARTED}", fd)
 
@@ -300,24 +300,20 @@ def _start_of(container: Container) -> str:
     return "".join(filter(str.isdecimal, str(container.info["State"].get("StartedAt"))))
 
 
-def _cgroups_of(pid: int) -> str:
+def _paths_of(container_id: str, pid: int) -> dict[str, str]:
     try:
-        return read_text(PROC / str(pid) / "cgroup")
+        return paths_of_container(container_id, read_text(PROC / str(pid) / "cgroup"))
     except OSError:
-        return ""
+        return {}
 
 
-def _usage_files(groups: str) -> UsageFiles:
-    return UsageFiles.of_process(lines(groups), CGROUPS)
+def _usage_files(paths: Mapping[str, str]) -> UsageFiles:
+    return UsageFiles.of_paths(paths, CGROUPS)
 
 
-def _oom_file(groups: str) -> Path | None:
+def _oom_file(paths: Mapping[str, str]) -> Path | None:
     """Return the file that counts a cgroup's OOM kills (cgroups(7); v1's controller is memory)."""
-    for line in lines(groups):
-        _, controllers, path = line.split(":", 2)
-        if controllers in ("", "memory"):
-            for name in _OOM_FILES:
-                place = CGROUPS / controllers / path.lstrip("/") / name
-                if place.exists():
-                    return place
-    return None
+    places = [
+        CGROUPS / each / paths[each] / _OOM_FILES[each] for each in _OOM_FILES if each in paths
+    ]
+    return next((place for place in places if place.exists()), None)

@@ -120,7 +120,7 @@ def look_without_docker(
 def _command_state(name: str, container_id: str, witness: ExitWitness, why: str) -> CommandState:
     state = CommandState.UNKNOWN
     if not witness.blind:
-        hold = functools.partial(witness.hold, name)
+        hold = functools.partial(witness.hold, name, container_id)
         state = command_state(container_id, hold, witness.set_frozen)
     if state is not CommandState.UNKNOWN:
         about_container(log, name).warning("%s; started: %s", why, state.value)

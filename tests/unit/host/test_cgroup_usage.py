@@ -7,16 +7,26 @@ from pathlib import Path
 import pytest
 
 from launcher.host import cgroup_usage
+from launcher.host.cgroup import paths_of_container
 from launcher.host.cgroup_usage import MOST_BYTES, NO_USAGE, CgroupUsage, UsageFiles
 
-V1 = [
-    "7:blkio:/docker/a",
-    "4:memory:/docker/a",
-    "2:cpu,cpuacct:/docker/a",
-    "1:name=systemd:/docker/a",
-    "0::/docker/a",
-]
-V2 = ["0::/system.slice/docker-a.scope"]
+V1 = """7:blkio:/docker/a
+4:memory:/docker/a
+2:cpu,cpuacct:/docker/a
+1:name=systemd:/docker/a
+0::/docker/a
+"""
+V2 = "0::/system.slice/docker-a.scope\n"
+EXITING = """7:blkio:/
+4:memory:/
+2:cpu,cpuacct:/
+1:name=systemd:/
+0::/docker/a
+"""
+
+
+def files_of(groups: str, root: Path) -> UsageFiles:
+    return UsageFiles.of_paths(paths_of_container("a", groups), root)
 
 
 def with_files(folder: Path, **files: str) -> Path:
@@ -45,21 +55,42 @@ def version_2(root: Path, **files: str) -> Path:
 
 def test_the_totals_of_version_1_are_read(tmp_path: Path) -> None:
     version_1(tmp_path)
-    files = UsageFiles.of_process(V1, tmp_path)
+    files = files_of(V1, tmp_path)
     assert files.read() == CgroupUsage(1 << 20, 2.5, 4096, 101)
     assert files.keeps_peak
 
 
 def test_the_totals_of_version_2_are_read(tmp_path: Path) -> None:
     version_2(tmp_path, memory__peak="7340032\n", memory__current="1\n")
-    files = UsageFiles.of_process(V2, tmp_path)
+    files = files_of(V2, tmp_path)
     assert files.read() == CgroupUsage(7 << 20, 1.5, 15, 20)
     assert files.keeps_peak
 
 
+def test_the_totals_of_the_machine_are_nobodys(tmp_path: Path) -> None:
+    with_files(tmp_path / "memory", memory__max_usage_in_bytes="99\n")
+    with_files(tmp_path / "cpu,cpuacct", cpuacct__usage="59526128053303\n")
+    (tmp_path / "cpuacct").symlink_to("cpu,cpuacct")
+    with_files(tmp_path / "blkio").joinpath("blkio.throttle.io_service_bytes_recursive").write_text(
+        "8:0 Read 4096\n"
+    )
+    with_files(tmp_path, cpu__stat="usage_usec 59526128053\n", io__stat="8:0 rbytes=1\n")
+    for groups in (EXITING, "0::/\n", ""):
+        assert files_of(groups, tmp_path).read() == NO_USAGE
+
+
+def test_a_container_whose_init_made_cgroups_of_its_own_is_measured_whole() -> None:
+    groups = "0::/system.slice/docker-a.scope/init.scope\n"
+    assert paths_of_container("a.scope", groups) == {"": "system.slice/docker-a.scope"}
+    nested = "4:memory:/docker/outer/docker/a/app\n"
+    assert paths_of_container("a", nested.replace("app", "b")) == {
+        "memory": "docker/outer/docker/a"
+    }
+
+
 def test_before_linux_5_19_the_present_memory_is_read_for_its_peak(tmp_path: Path) -> None:
     folder = version_2(tmp_path, memory__current="100\n")
-    files = UsageFiles.of_process(V2, tmp_path)
+    files = files_of(V2, tmp_path)
     assert not files.keeps_peak
     high = files.read()
     (folder / "memory.current").write_text("40\n")
@@ -69,12 +100,12 @@ def test_before_linux_5_19_the_present_memory_is_read_for_its_peak(tmp_path: Pat
 def test_on_a_hybrid_system_each_controller_is_read_where_it_is(tmp_path: Path) -> None:
     with_files(tmp_path / "memory/docker/a", memory__max_usage_in_bytes="9\n")
     with_files(tmp_path / "docker/a", cpu__stat="usage_usec 2\n")
-    files = UsageFiles.of_process(["4:memory:/docker/a", "0::/docker/a"], tmp_path)
+    files = files_of("4:memory:/docker/a\n0::/docker/a\n", tmp_path)
     assert files.read() == CgroupUsage(9, 2e-6, None, None)
 
 
 def test_what_is_not_counted_is_unknown_and_not_zero(tmp_path: Path) -> None:
-    assert UsageFiles.of_process(V1, tmp_path).read() == NO_USAGE
+    assert files_of(V1, tmp_path).read() == NO_USAGE
     folder = with_files(tmp_path / "one", cpu__stat="what is this\n", memory__peak="max\n")
     assert UsageFiles.of_folder(folder).read() == NO_USAGE
 
@@ -86,7 +117,7 @@ def test_a_cgroup_that_did_no_input_or_output_is_known_to_have_done_none(tmp_pat
 
 def test_a_cgroup_that_is_gone_leaves_what_was_read_before(tmp_path: Path) -> None:
     folder = version_2(tmp_path, memory__peak="5\n")
-    files = UsageFiles.of_process(V2, tmp_path)
+    files = files_of(V2, tmp_path)
     before = files.read()
     for file in folder.iterdir():
         file.unlink()

@@ -27,12 +27,12 @@ def test_who_is_forgotten_takes_no_other_along_that_got_the_same_number() -> Non
     witness = ExitWitness()
     first, second = container("first"), container("second")
     with process("exit 3") as one, process("read never; exit 5") as two:
-        witness.hold("first", one.pid)
+        witness.hold("first", "first", one.pid)
         number = witness._watched["first"].pidfd
         one.wait()
         wait_until(lambda: not witness.runs(first))
         wait_until(lambda: number not in witness._by_fd)
-        witness.hold("second", two.pid)
+        witness.hold("second", "second", two.pid)
         assert witness._watched["second"].pidfd == number, "the lowest number that is free"
         witness.signal(first, "SIGKILL")
         witness.forget("first")
@@ -45,7 +45,7 @@ def test_who_is_forgotten_takes_no_other_along_that_got_the_same_number() -> Non
 def test_a_signal_reaches_the_init_that_is_held() -> None:
     witness = ExitWitness()
     with process("read never") as one:
-        witness.hold("a", one.pid)
+        witness.hold("a", "a", one.pid)
         witness.signal(container("a"), "SIGKILL")
         assert one.wait(10) == -9
         wait_until(lambda: not witness.runs(container("a")))
@@ -56,7 +56,7 @@ def test_a_signal_reaches_the_init_that_is_held() -> None:
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The files of the cgroup of every process that is held: 1 MiB and a second."""
     monkeypatch.setattr(exit_witness, "CGROUPS", tmp_path)
-    monkeypatch.setattr(exit_witness, "_cgroups_of", lambda pid: "0::/one\n")
+    monkeypatch.setattr(exit_witness, "_paths_of", lambda container_id, pid: {"": "one"})
     monkeypatch.setattr(exit_witness, "MEASURE_SECONDS", 0.01)
     folder = tmp_path / "one"
     folder.mkdir()
@@ -68,7 +68,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_a_container_has_used_is_read_while_it_runs_and_at_its_end(files: Path) -> None:
     witness = ExitWitness()
     with process("read never") as one:
-        witness.hold("a", one.pid)
+        witness.hold("a", "a", one.pid)
         assert witness.usage_of("a") == CgroupUsage(1 << 20, 1.0, None, None)
         (files / "cpu.stat").write_text("usage_usec 3000000\n")
         one.communicate(b"\n")
@@ -82,7 +82,7 @@ def test_what_a_container_has_used_is_read_while_it_runs_and_at_its_end(files: P
 def test_what_was_read_last_counts_if_the_cgroup_is_gone_at_the_end(files: Path) -> None:
     witness = ExitWitness()
     with process("read never") as one:
-        witness.hold("a", one.pid)
+        witness.hold("a", "a", one.pid)
         wait_until(lambda: witness._watched["a"].usage.cpu_seconds == 1.0)
         for file in files.iterdir():
             file.unlink()
@@ -96,7 +96,7 @@ def test_without_a_recorded_peak_the_highest_memory_that_was_seen_counts(files: 
     (files / "memory.current").write_text("500\n")
     witness = ExitWitness()
     with process("read never") as one:
-        witness.hold("a", one.pid)
+        witness.hold("a", "a", one.pid)
         for size in (700, 600):
             (files / "memory.current").write_text(f"{size}\n")
             wait_until(lambda: witness._watched["a"].usage.memory_peak_bytes == 700)
