@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from launcher import Client
-from launcher.wire import ArrayRequest, GpuRequest, JobSpec
+from launcher.daemon.loop.clock import rfc3339
+from launcher.wire import ArrayRequest, EditRequest, GpuRequest, JobSpec
 from tests.acceptance.web_service import USER, user, web
 from tests.conftest import MakeDaemon
 from tests.support.browser import DESKTOP, PHONE, Tab, chromium
@@ -231,6 +233,35 @@ def test_a_running_job_is_requeued_and_its_time_limit_is_changed(
     routes = {(each.role, each.route) for each in daemon.client.audit(limit=20)}
     assert ("admin via web", "POST /v1/jobs/{ref}/requeue") in routes
     assert ("admin via web", "POST /v1/jobs/{ref}/edit") in routes
+    tab.close()
+
+
+def test_what_a_reader_types_opens_and_selects_outlives_updates(
+    daemon: DaemonProcess, web: WebProcess, browser: Browser
+) -> None:
+    job = daemon.submit("true", hold=True, begin=rfc3339(time.time() + 3600))
+    tab = Tab(browser)
+    page = tab.page
+    page.goto(link(daemon, web))
+    page.wait_for_url(f"{web.url}/")
+    page.goto(f"{web.url}/jobs/{job.id}")
+    image = page.locator("#job-state dd.mono").filter(has_text="busybox")
+    image.evaluate("shown => getSelection().selectAllChildren(shown)")
+    selected = page.evaluate("getSelection().toString()")
+    assert "busybox" in selected
+    tab.live()
+    daemon.client.edit(str(job.id), EditRequest(priority=7))
+    expect(page.locator("#job-state")).to_contain_text("7")
+    assert page.evaluate("getSelection().toString()") == selected
+    page.locator("#ask-cancel").click()
+    page.get_by_label("Time limit").fill("90")
+    page.keyboard.press("ArrowLeft")
+    daemon.client.release(str(job.id))
+    expect(page.locator("#do-hold")).to_be_visible()
+    page.keyboard.type("5")
+    expect(page.get_by_label("Time limit")).to_have_value("950")
+    expect(page.locator("#do-cancel")).to_be_visible()
+    assert tab.complaints == []
     tab.close()
 
 

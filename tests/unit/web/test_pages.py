@@ -54,7 +54,8 @@ def must_be_harmless(text: str) -> None:
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
         for name in ("src", "href", "action", "data-live", "data-log"):
             assert (attributes.get(name) or "/").startswith(("/", "#")), (tag, attributes)
-    assert [a["src"] for tag, a in tags if tag == "script"] == [static_files.url("app.js")]
+    scripts = [static_files.url(name) for name in ("idiomorph-0.8.0.min.js", "app.js")]
+    assert [a["src"] for tag, a in tags if tag == "script"] == scripts
 
 
 def test_hostile_texts_are_text_on_the_overview(daemon: StubDaemon) -> None:

@@ -29,20 +29,23 @@ function tick(root) {
   }
 }
 
+// What the reader typed, opened, selected or is about to click stays as it is.
+const KEEPING = {
+  beforeAttributeUpdated(name, element) {
+    if (name === "open") return !element.matches("details");
+    if (name === "value" && element.matches("input")) return element.value === element.defaultValue;
+    return true;
+  },
+};
+
 function replace(id, html) {
   const old = document.getElementById(id);
   if (!old) return;
   const holder = document.createElement("template");
   holder.innerHTML = html; // the server's own template: all texts in it are escaped
   const made = holder.content.firstElementChild;
-  const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
-  for (const open of old.querySelectorAll("details[open][id]")) {
-    const again = holder.content.getElementById(open.id);
-    if (again) again.open = true;
-  }
   tick(made);
-  old.replaceWith(made);
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  Idiomorph.morph(old, made, { morphStyle: "outerHTML", callbacks: KEEPING });
 }
 
 let announcedAt = 0;
