@@ -15,7 +15,7 @@ from launcher.gpu import Carver, GpuReader
 from tests.support.machines import MakeMachine, build_directory, make_machine  # noqa: F401
 from tests.support.wait import wait_until
 
-DEADLINE = 0.2
+DEADLINE = 0.5
 Made = tuple[Machine, GpuReader]
 
 
@@ -55,7 +55,7 @@ def test_a_gpu_that_hangs_is_told_with_the_call_and_the_others_go_on(made) -> No
     machine.hang_gpu(silent)
     began = time.monotonic()
     now = reader.inventory()
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 20 * DEADLINE
     ((uuid, why),) = now.silent
     assert uuid == silent
     assert why.startswith("NVML does not answer for GPU 0 since 20")
@@ -76,7 +76,7 @@ def test_a_gpu_that_hangs_is_told_with_the_call_and_the_others_go_on(made) -> No
     ):
         with pytest.raises(GpuSilent, match="nvmlDeviceGetHandleByIndex has not returned"):
             call()
-    assert time.monotonic() - began < DEADLINE, "at once"
+    assert time.monotonic() - began < 4 * DEADLINE, "nine calls, none waits for the deadline"
     assert (reader.processes(last.uuid), reader.verify(last)) == ([], None)
     assert reader.inventory().silent == now.silent, "since when does not move"
 
