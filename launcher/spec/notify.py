@@ -26,12 +26,11 @@ NONE = "none"
 ME = "me"
 """The mail address that means the submitting user's mailbox on this machine."""
 
-_URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_URL = r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+"
+_HOST = r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+"
 _LOCAL_PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_ADDRESS = re.compile(rf"{_LOCAL_PART}@{_LABEL}(?:\.{_LABEL})*")
-_MAILBOX = re.compile(_LOCAL_PART)
+_ADDRESS = rf"{_LOCAL_PART}@{_LABEL}(?:\.{_LABEL})*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def check_url(url: str) -> str:
 
     if not 0 < len(url) <= MOST_URL:
         raise ValueError(f"the URL has {len(url)} characters, 1 to {MOST_URL} can be")
-    if not _URL.fullmatch(url):
+    if not re.fullmatch(_URL, url):
         raise ValueError("the URL has a character that must be written with %, such as %20")
     try:
         parts = urlsplit(url)
@@ -85,7 +84,7 @@ def check_url(url: str) -> str:
         raise ValueError("the URL has no valid host or port") from None
     if parts.scheme not in ("http", "https"):
         raise ValueError("the URL must begin with https:// or http://")
-    if not parts.hostname or not _HOST.fullmatch(parts.hostname):
+    if not parts.hostname or not re.fullmatch(_HOST, parts.hostname):
         raise ValueError("the URL has no valid host, such as ntfy.example.org")
     if not port_is_valid:
         raise ValueError("the URL has a port that is not a number from 1 to 65535")
@@ -96,7 +95,7 @@ def check_url(url: str) -> str:
 
 def check_mail(address: str) -> str:
     """Return a mail address, or ``ME``."""
-    if address != ME and not (len(address) <= MOST_ADDRESS and _ADDRESS.fullmatch(address)):
+    if address != ME and not (len(address) <= MOST_ADDRESS and re.fullmatch(_ADDRESS, address)):
         raise ValueError(
             f"'{address[:80]}' is not a mail address: write me, or one such as alice@example.org"
         )
@@ -105,7 +104,7 @@ def check_mail(address: str) -> str:
 
 def mailbox_of(user: str) -> str:
     """Return the address of a user's mailbox on this machine."""
-    if not _MAILBOX.fullmatch(user):
+    if not re.fullmatch(_LOCAL_PART, user):
         raise ValueError(f"the user name {user[:80]!r} cannot be a mail address")
     return f"{user}@localhost"
 

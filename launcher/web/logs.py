@@ -13,7 +13,7 @@ from aiohttp import web
 from launcher import wire
 from launcher.client.aio.client import AsyncClient
 from launcher.errors import TooMany, UserError
-from launcher.text.safe_text import EscapeFilter
+from launcher.text.escape_filter import EscapeFilter
 from launcher.web import bounds
 from launcher.web.context import VIEWER, WebContext
 from launcher.web.handlers import page, send_events

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from launcher.wire.detail import AdviceView as AdviceView
     from launcher.wire.detail import ArrayPage as ArrayPage
     from launcher.wire.detail import AttemptView as AttemptView
-    from launcher.wire.detail import BlockerView as BlockerView
     from launcher.wire.detail import DockerCommand as DockerCommand
     from launcher.wire.detail import EditRequest as EditRequest
     from launcher.wire.detail import EventView as EventView
@@ -108,6 +107,7 @@ if TYPE_CHECKING:
     from launcher.wire.queue import Why as Why
     from launcher.wire.shown import ARRAY_PARTS as ARRAY_PARTS
     from launcher.wire.shown import ArrayView as ArrayView
+    from launcher.wire.shown import BlockerView as BlockerView
     from launcher.wire.shown import JobView as JobView
     from launcher.wire.shown import QueueHead as QueueHead
     from launcher.wire.shown import part_of as part_of
@@ -141,8 +141,8 @@ _HOMES = {
     "spec.job_spec": "ArrayRequest JobSpec Mount Retries SignalBefore Ulimit",
     "spec.notify": "NotifyTarget",
     "wire.jobs": "RegistryAuth SubmitRequest",
-    "wire.shown": "ARRAY_PARTS ArrayView JobView QueueHead part_of ref_of",
-    "wire.detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView "
+    "wire.shown": "ARRAY_PARTS ArrayView BlockerView JobView QueueHead part_of ref_of",
+    "wire.detail": "SignalRequest RetryJobs EditRequest AttemptView EventView "
     "LimitsView JobDetail ArrayPage DockerCommand TerminalView AdviceView",
     "wire.layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest "
     "PlaceView LayoutPlan LayoutChange DrainRequest RestoreRequest SavedGpu SavedLayout "

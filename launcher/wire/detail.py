@@ -9,7 +9,7 @@ from launcher.spec.bounds import STRICT, Most
 from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import JobSpec
 from launcher.wire.history import NotifyFailureView
-from launcher.wire.shown import ArrayView, JobView
+from launcher.wire.shown import ArrayView, BlockerView, JobView
 
 MOST_REF = 1024
 """Of one reference to jobs, in characters; a request has at most 1000 of them."""
@@ -44,19 +44,6 @@ class EditRequest:
     time_limit: float | None = None
     gpus: GpuRequest | None = None
     hold: bool | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlockerView:
-    """One unmet need of a pending job: what it needs and what there is, as text for people.
-
-    ``jobs`` are those in the way: in front of it, on the slices, or to end first.
-    """
-
-    kind: str
-    need: str
-    have: str
-    jobs: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from launcher.spec.bounds import STRICT, Most
 from launcher.spec.job_spec import ArrayRequest, JobSpec
-from launcher.wire.detail import MOST_REF, BlockerView
+from launcher.wire.detail import MOST_REF
 from launcher.wire.layout import LayoutSpec
-from launcher.wire.shown import ArrayView, JobView
+from launcher.wire.shown import ArrayView, BlockerView, JobView
 
 
 @dataclass(frozen=True, kw_only=True)

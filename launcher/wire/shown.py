@@ -60,6 +60,19 @@ class JobView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlockerView:
+    """One unmet need of a pending job: what it needs and what there is, as text for people.
+
+    ``jobs`` are those in the way: in front of it, on the slices, or to end first.
+    """
+
+    kind: str
+    need: str
+    have: str
+    jobs: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArrayView:
     """An array in one line: how many of its elements are in which state.
 

@@ -17,8 +17,7 @@ from typing import Any
 from launcher import Client
 from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
-from launcher.wire import Frame, GpuRequest, JobSpec, JobView
-from launcher.wire.detail import BlockerView
+from launcher.wire import BlockerView, Frame, GpuRequest, JobSpec, JobView
 from tests.support.machines import compiled
 from tests.support.nursery import Nursery, Process
 from tests.support.user import may_read_all

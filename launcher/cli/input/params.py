@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from launcher.jobfile.values import gpu_spec, names, units, waiting
+from launcher.jobfile.values import gpu_spec, names, units
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -91,9 +91,9 @@ SIZE = Parsed("size", _positive(units.parse_size))
 CPUS = Parsed("number", units.parse_cpus)
 COUNT = Parsed("n", units.parse_count)
 PRIORITY = Parsed("n", units.parse_priority)
-MOMENT = Parsed("time", waiting.parse_moment)
-BEGIN = Parsed("time", waiting.parse_begin)
-DEPENDENCY = Parsed("dependency", waiting.parse_dependency)
+MOMENT = Parsed("time", _later("launcher.jobfile.values.waiting", "parse_moment"))
+BEGIN = Parsed("time", _later("launcher.jobfile.values.waiting", "parse_begin"))
+DEPENDENCY = Parsed("dependency", _later("launcher.jobfile.values.waiting", "parse_dependency"))
 SPEC = Parsed("spec", gpu_spec.parse_spec, "profile")
 PROFILE = Parsed("profile", gpu_spec.parse_profile, "profile")
 NAME = Parsed("name", names.check_name)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from launcher.text.safe_text import EscapeFilter, safe
+from launcher.text.escape_filter import EscapeFilter
+from launcher.text.safe_text import safe
 
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 LONGEST = 4096

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from launcher.text.safe_text import EscapeFilter
+from launcher.text.escape_filter import EscapeFilter
 
 
 class Cleaner:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -156,6 +155,8 @@ def _as_docker_has_it(text: str) -> tuple[str, tuple[GpuCapability, ...]]:
     """
     if "=" not in text and '"' not in text:
         return text, ()
+    import csv  # few write this
+
     try:
         fields = [part for part in next(csv.reader([text]), []) if part.strip()]
     except csv.Error as error:

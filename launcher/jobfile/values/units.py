@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 MAX_SECONDS = 366 * 86400
 MAX_BYTES = 1 << 50
 
-_PARTS = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
-_CLOCK = re.compile(r"(?:(\d+)-)?(\d{1,4}):(\d{2}):(\d{2})", re.ASCII)
-_DAYS = re.compile(r"(\d+)-(\d{1,2})(:\d{2})?", re.ASCII)
-_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
-_SHORT_CLOCK = re.compile(r"(\d+):(\d{2})", re.ASCII)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII)
+_PARTS = r"(?a)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?"
+_CLOCK = r"(?a)(?:(\d+)-)?(\d{1,4}):(\d{2}):(\d{2})"
+_DAYS = r"(?a)(\d+)-(\d{1,2})(:\d{2})?"
+_NUMBER = r"(?a)\d+(?:\.\d+)?"
+_SHORT_CLOCK = r"(?a)(\d+):(\d{2})"
+_SIZE = r"(?a)(\d+(?:\.\d+)?)\s*([a-z]*)"
 _FACTORS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _HOW = "write 4h, 90m, 30s, 1h30m or HH:MM:SS"
-_ULIMIT = re.compile(r"-1|\d{1,18}", re.ASCII)
+_ULIMIT = r"(?a)-1|\d{1,18}"
 
 
 def parse_duration(text: str, most: float = MAX_SECONDS) -> float:
@@ -34,7 +34,7 @@ def parse_duration(text: str, most: float = MAX_SECONDS) -> float:
     word = text.strip().lower()
     if len(word) > 32:
         raise ValueError(f"'{word[:32]}…' is not a valid duration: {_HOW}")
-    if days := _DAYS.fullmatch(word):  # Slurm's
+    if days := re.fullmatch(_DAYS, word):  # Slurm's
         word = f"{word}:00" if days[3] else f"{word}:00:00"
     seconds = _clock_seconds(word) if ":" in word else _part_seconds(word)
     if seconds > most:
@@ -44,19 +44,19 @@ def parse_duration(text: str, most: float = MAX_SECONDS) -> float:
 
 
 def _part_seconds(word: str) -> float:
-    match = _PARTS.fullmatch(word)
+    match = re.fullmatch(_PARTS, word)
     if match and word:
         days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
         return days * 86400 + hours * 3600 + minutes * 60 + seconds
-    if _NUMBER.fullmatch(word):
+    if re.fullmatch(_NUMBER, word):
         raise ValueError(f"'{word}' has no unit: write {word}s, {word}m or {word}h")
     raise ValueError(f"'{word}' is not a valid duration: {_HOW}")
 
 
 def _clock_seconds(word: str) -> float:
-    match = _CLOCK.fullmatch(word)
+    match = re.fullmatch(_CLOCK, word)
     if not match:
-        short = _SHORT_CLOCK.fullmatch(word)
+        short = re.fullmatch(_SHORT_CLOCK, word)
         if short:
             first = short.group(1)
             raise ValueError(f"'{word}' can be read two ways: write {first}h, {first}m or HH:MM:SS")
@@ -78,7 +78,7 @@ def parse_size(text: str) -> int:
     True
     """
     word = text.strip().lower()
-    match = _SIZE.fullmatch(word) if len(word) <= 32 else None
+    match = re.fullmatch(_SIZE, word) if len(word) <= 32 else None
     unit = match.group(2) if match else ""
     short = unit[:1] if unit[1:] in ("", "b", "ib") and unit != "bb" else unit
     if not match or short not in _FACTORS:
@@ -103,7 +103,7 @@ def parse_count(text: str, *, most: int = 128) -> int:
 def parse_cpus(text: str) -> float:
     """Return a number of cores, such as ``4`` or ``0.5``."""
     word = text.strip()
-    if not _NUMBER.fullmatch(word) or not 0.01 <= float(word) <= 4096:
+    if not re.fullmatch(_NUMBER, word) or not 0.01 <= float(word) <= 4096:
         raise ValueError(f"'{text[:32]}' is not a valid number of cores: write 4 or 0.5")
     return float(word)
 
@@ -164,7 +164,7 @@ def check_ulimit(name: str) -> str:
 
 def ulimit_number(text: str) -> int:
     """Return one limit."""
-    if not _ULIMIT.fullmatch(text):
+    if not re.fullmatch(_ULIMIT, text):
         raise ValueError(f"'{text[:40]}' is not a limit: write a whole number, or -1 for unlimited")
     return int(text)
 

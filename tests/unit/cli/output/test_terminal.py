@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.cli.output import render
-from launcher.text.safe_text import UNSEEN, EscapeFilter
+from launcher.text.escape_filter import EscapeFilter
+from launcher.text.safe_text import UNSEEN
 from launcher.wire import Frame
 from tests.unit.cli.launch_command import Launch
 from tests.unit.client.stub_daemon import (
