@@ -30,10 +30,11 @@ from tests.drills.figures import Figures
 from tests.simulation.seeds import ROOT, Total, run_everywhere, run_seeds
 from tests.support.daemon import BUSYBOX
 
-DRILLS = ("crashpoints", "faulty_docker", "dockerd", "broken_starts", "flood")
+DRILLS = (
+    "crashpoints", "faulty_docker", "dockerd", "broken_starts", "flood", "output", "output_fuzz",
+)  # fmt: skip
 PARTS = (
-    "api_by_schema", "jobs_on_docker", "mig_parted_files", "output", "output_fuzz", "pins",
-    "pins_helper", "pins_secrets",
+    "api_by_schema", "jobs_on_docker", "mig_parted_files", "pins", "pins_helper", "pins_secrets",
 )  # fmt: skip
 ONCE = (
     *(f"tests/drills/test_{what}.py" for what in DRILLS),
