@@ -13,6 +13,7 @@ from launcher.engine.connection import DockerConnection
 from launcher.wire import JobSpec, JobView
 from tests.benchmarks import bare
 from tests.benchmarks.bare import Work
+from tests.benchmarks.processor import processor_seconds
 from tests.benchmarks.record import Record
 from tests.benchmarks.setup import ONE, Result, Stand
 from tests.support.daemon import BUSYBOX
@@ -38,22 +39,25 @@ def _submit(stand: Stand, work: Iterable[Work]) -> list[JobView]:
 
 
 def throughput_and_turnaround(stand: Stand) -> list[Result]:
-    """Many short containers over four slices; and how long a slice is idle between two."""
-    ours, theirs, our_gaps, their_gaps = [], [], [], []
+    """Many short containers over four slices: how long they take, how long a slice is idle between
+    two, and the processor time of the daemon beside that of the loop."""
+    ours, theirs, our_gaps, their_gaps, our_work, their_work = [], [], [], [], [], []
     work = [Work(BUSYBOX, ["true"])] * SHORT_JOBS
     record = Record(stand.sandbox.docker_host)
     bare.run(stand, work[:8])
     _submit(stand, work[:8])
     for _ in range(ROUNDS):
-        began = time.perf_counter()
+        began, own = time.perf_counter(), time.process_time()
         ran = bare.run(stand, work)
         theirs.append(time.perf_counter() - began)
+        their_work.append((time.process_time() - own) / SHORT_JOBS)
         their_gaps += record.gaps(ran)
-        began = time.perf_counter()
+        began, own = time.perf_counter(), _daemon_seconds(stand)
         jobs = _submit(stand, work)
         ours.append(time.perf_counter() - began)
         our_gaps += record.gaps({job.container_id or "": job.slices[0] for job in jobs})
         _settle(stand)
+        our_work.append((_daemon_seconds(stand) - own) / SHORT_JOBS)
     median = statistics.median
     what = f"{SHORT_JOBS} short containers over 4 slices / docker-py loop, 4 threads"
     return [
@@ -65,7 +69,19 @@ def throughput_and_turnaround(stand: Stand) -> list[Result]:
             median(their_gaps),
             1.0,
         ),
+        Result(
+            "processor",
+            "processor time of the daemon for a short job / of the same loop",
+            median(our_work),
+            median(their_work),
+            1.5,
+        ),
     ]
+
+
+def _daemon_seconds(stand: Stand) -> float:
+    assert stand.daemon.process is not None
+    return processor_seconds(stand.daemon.process.pid)
 
 
 def _settle(stand: Stand) -> None:
@@ -123,20 +139,20 @@ def _forget(stand: Stand, images: Iterable[str]) -> None:
 
 
 def run(stand: Stand) -> Result:
-    """``launch run`` of ``true`` as a whole process, against ``docker run --rm`` of the same."""
+    """``launch run`` of ``true`` as a whole process, against ``docker run --rm`` of the same and
+    the load of click, which a command in Python cannot do without."""
     ours: list[float] = []
     theirs: list[float] = []
     launch = ["run", "--profile", "1g.6gb", BUSYBOX, "true"]
     docker = ["docker", "-H", stand.sandbox.docker_host, "run", "--rm", BUSYBOX, "true"]
     command = str(Path(sys.executable).parent / "launch")
     for _ in range(RUNS):
-        theirs.append(_timed(docker, stand))
+        theirs.append(_timed(docker, stand) + _timed([sys.executable, "-c", "import click"], stand))
         ours.append(_timed([command, *launch], stand))
         _settle(stand)
     median = statistics.median
-    return Result(
-        "run", "launch run of true / docker run --rm of it", median(ours), median(theirs), 1.5
-    )
+    what = "launch run of true / docker run --rm of it and `import click`"
+    return Result("run", what, median(ours), median(theirs), 1.1)
 
 
 def host(stand: Stand) -> Result:

@@ -1,4 +1,4 @@
-"""What a process costs while it is left alone: a share of one core."""
+"""The processor time that processes take."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ SECONDS = 20.0
 
 def share_of_core(*pids: int, seconds: float = SECONDS) -> list[float]:
     """Return the processor time that these processes take in a while, as shares of one core."""
-    before = [_processor_seconds(pid) for pid in pids]
+    before = [processor_seconds(pid) for pid in pids]
     began = time.perf_counter()
     time.sleep(seconds)
     passed = time.perf_counter() - began
-    return [(_processor_seconds(pid) - b) / passed for pid, b in zip(pids, before, strict=True)]
+    return [(processor_seconds(pid) - b) / passed for pid, b in zip(pids, before, strict=True)]
 
 
-def _processor_seconds(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
+    """Return the processor time that a process has taken so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
