@@ -126,7 +126,7 @@ def test_clients_that_say_nothing_delay_no_other_one_and_give_way(
 def test_a_size_is_set_before_what_is_typed_next(
     sockets: TerminalSockets, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process = start("sh", "-c", "read line; stty size")
+    process = start("sh", "-c", "read line; stty size; exec cat")
     with sockets.connect(NAME, WRITE) as writer:
         sockets.resize(NAME, 33, 44)
         writer.sendall(b"\n")
