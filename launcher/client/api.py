@@ -76,9 +76,9 @@ class Client(JobRequests, Following, MachineRequests):
         nothing in them is expanded. At most ``max_parallel`` elements run at once.
         """
         from launcher.client.handles.results import MapResults
-        from launcher.client.handles.specs import map_spec
+        from launcher.client.handles.specs import map_spec, map_values
 
-        chosen = list(values)
+        chosen = map_values(values)
         if not chosen:
             return MapResults(self, [], [])
         spec = map_spec(image, command, chosen, profile, max_parallel, fields)

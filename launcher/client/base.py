@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from launcher.client.http import Transport, quote
 from launcher.client.sockets import place_of
+from launcher.errors import UserError
 
 if TYPE_CHECKING:
     from launcher.client.ssh.host import SshHost
@@ -84,5 +85,7 @@ class ClientBase:
 
 
 def job_path(ref: Ref) -> str:
-    """Return the path of a job's requests."""
+    """Return the path of a job's requests; raises ``UserError`` for an empty reference."""
+    if ref == "":
+        raise UserError("the reference to a job is empty", fix="Write its id, its name or `last`.")
     return f"/v1/jobs/{quote(str(ref))}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from launcher import wire
+from launcher.client.base import job_path
 from launcher.client.decode import decode, decode_list
 from launcher.client.http import quote
 
@@ -28,7 +29,7 @@ class Queue:
 
     def why(self, ref: int | str) -> wire.Why:
         """Return why a job waits, and when it may start."""
-        path = f"/v1/jobs/{quote(str(ref))}/why"
+        path = f"{job_path(ref)}/why"
         return decode(wire.Why, self._request("GET", path, timeout=max(self._timeout, 60.0)))
 
     def starts(self) -> wire.QueueStarts:

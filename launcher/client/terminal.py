@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from launcher import wire
+from launcher.client.base import job_path
 from launcher.client.decode import decode, decode_list
-from launcher.client.http import Transport, query, quote
+from launcher.client.http import Transport, query
 from launcher.wire.terminal import COMMAND_HEADER, RAW_TYPE, ROLE_HEADER, WRITES
 
 
@@ -42,7 +43,7 @@ class Terminal:
         job has not started or has ended.
         """
         flags = [("take", "1")] * take + [("watch", "1")] * watch
-        return self._attached(f"{_job(ref)}/attach?{query(flags)}".rstrip("?"), None)
+        return self._attached(f"{job_path(ref)}/attach?{query(flags)}".rstrip("?"), None)
 
     def execute(
         self,
@@ -62,17 +63,17 @@ class Terminal:
             environment=dict(environment or {}),
             working_dir=working_dir,
         )
-        return self._attached(f"{_job(ref)}/exec", dataclasses.asdict(request))
+        return self._attached(f"{job_path(ref)}/exec", dataclasses.asdict(request))
 
     def command(self, ref: int | str, command: str) -> wire.CommandView:
         """Return whether a further command runs, and its exit code."""
-        path = f"{_job(ref)}/exec?{query([('command', command)])}"
+        path = f"{job_path(ref)}/exec?{query([('command', command)])}"
         reply = self._transport.json("GET", path, timeout=self._timeout)
         return decode(wire.CommandView, reply)
 
     def ports(self, ref: int | str) -> list[wire.PortView]:
         """Return where the ports of a running job are."""
-        path = f"{_job(ref)}/ports"
+        path = f"{job_path(ref)}/ports"
         return decode_list(wire.PortView, self._transport.json("GET", path, timeout=self._timeout))
 
     def resize(
@@ -81,7 +82,7 @@ class Terminal:
         """Set the size of a job's terminal, or of that of a further command."""
         size = wire.TerminalSize(rows=rows, columns=columns, command=command)
         body = dataclasses.asdict(size)
-        self._transport.json("PUT", f"{_job(ref)}/size", body, timeout=self._timeout)
+        self._transport.json("PUT", f"{job_path(ref)}/size", body, timeout=self._timeout)
 
     def _attached(self, path: str, body: object) -> Attached:
         exchange = self._transport.exchange("POST", path, body, timeout=self._timeout)
@@ -94,7 +95,3 @@ class Terminal:
             headers.get(COMMAND_HEADER.lower()),
             early,
         )
-
-
-def _job(ref: int | str) -> str:
-    return f"/v1/jobs/{quote(str(ref))}"

@@ -112,15 +112,19 @@ class Relay:
             self.close()
 
     def part_from_gone(self) -> None:
-        """Part with a client that closed its connection after the end of its input.
+        """Part with a client that closed its connection, once its input is passed on.
 
-        Only sending shows that otherwise, so a silent command would keep it.
+        After the end of its input only sending shows that, so a silent command would keep it. Of
+        another one it may be known a moment later than a new client comes.
         """
         client = self._client
-        if client is None or not client.is_read_out or self._stream.pending:
-            return
-        if is_gone(client.connection):
-            self.leave()
+        while client is not None and self._client is client and not self._stream.pending:
+            if not is_gone(client.connection):
+                return
+            if client.is_read_out:
+                self.leave()
+            else:
+                self._turn()
 
     def close(self) -> None:
         """Close both sides."""

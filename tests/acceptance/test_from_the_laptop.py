@@ -236,6 +236,21 @@ def test_a_connection_that_stays_is_opened_as_configured(laptop: Shell, vm: Sshd
     vm.configure("")
 
 
+def test_paths_with_blanks_and_percent_signs_reach_the_daemon(
+    laptop: Shell, vm: Sshd, shared: DaemonProcess, tmp_path: Path
+) -> None:
+    link = tmp_path / "a%hb"
+    link.symlink_to(shared.socket)
+    assert laptop("-H", f"ssh://vm{link}", "ps").code == 0
+    before = vm.accepted()
+    vm.configure(MASTER.replace("{place}/m", '"{place}/m %%m"').format(place=vm.place))
+    assert laptop("-H", f"ssh://vm{link}", "ps").code == 0
+    assert laptop("-H", f"ssh://vm{link}", "ps").code == 0
+    assert vm.accepted() - before == 1
+    vm.ssh("-O", "exit", "vm")
+    vm.configure("")
+
+
 @pytest.mark.parametrize("shared_connection", [False, True])
 def test_a_killed_verb_leaves_nothing(
     laptop: Shell,

@@ -159,11 +159,18 @@ def test_two_dashes_begin_the_command(launch: Shell) -> None:
     assert launch("run", "-q", "--", BUSYBOX, "echo", "x").ok().text == "x\n"
 
 
-def test_a_closed_stdout_ends_the_command_and_not_the_job(launch: Shell) -> None:
+@pytest.mark.parametrize("options", [[], ["-i"]])
+def test_a_closed_stdout_ends_the_command_and_not_the_job(
+    launch: Shell, options: list[str]
+) -> None:
     script = "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done; sleep 0.5; echo end; exit 6"
-    command = [LAUNCH, "run", BUSYBOX, "sh", "-c", script]
+    command = [LAUNCH, "run", *options, BUSYBOX, "sh", "-c", script]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=launch.environment
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=launch.environment,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -53,16 +55,28 @@ def _pass_on(frame: Frame, job: int, narrator: Narrator, cleaner: Cleaner) -> No
     if frame.stream in (STDOUT, STDERR):
         narrator.tail.add(frame.data)
     if frame.stream == STDOUT:
-        try:
+        with job_goes_on(job):
             terminal.write(1, cleaner.clean(1, frame.data))
-        except BrokenPipeError as error:
-            terminal.say(f"stdout was closed; job {job} goes on (`launch cancel {job}` ends it)")
-            terminal.forget_stdout()
-            raise click.exceptions.Exit(terminal.BROKEN_PIPE) from error
     elif frame.stream == STDERR:
         terminal.write(2, cleaner.clean(2, frame.data), quiet=True)
     elif frame.stream == NOTE:
         terminal.complain(frame.data.decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def job_goes_on(job: int) -> Iterator[None]:
+    """Say that the job goes on where stdout takes nothing more, and end this client."""
+    goes_on = f"job {job} goes on (`launch cancel {job}` ends it)"
+    try:
+        yield
+    except BrokenPipeError as error:
+        terminal.say(f"stdout was closed; {goes_on}")
+        terminal.forget_stdout()
+        raise click.exceptions.Exit(terminal.BROKEN_PIPE) from error
+    except OSError as error:
+        if error.errno in terminal.UNWRITABLE:
+            terminal.say(goes_on)
+        raise
 
 
 def end_status(end: JobView, narrator: Narrator, interrupts: Interrupts, *, quiet: bool) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from launcher.cli.foreground.detach_keys import DetachKeys
-from launcher.cli.foreground.following import Narrator, end_status, tell_end
+from launcher.cli.foreground.following import Narrator, end_status, job_goes_on, tell_end
 from launcher.cli.foreground.interrupts import Interrupts
 from launcher.cli.foreground.outlook import Outlook
 from launcher.cli.foreground.terminal_session import SessionEnd, TerminalSession
@@ -94,7 +94,8 @@ def _follow_plain(client: Client, job: JobView) -> int:
         for frame in client.logs(job.id, follow=True, tail=LINES):
             if frame.stream in (STDOUT, STDERR):
                 fd = 2 if frame.stream == STDERR else 1
-                terminal.write(fd, cleaner.clean(fd, frame.data))
+                with job_goes_on(job.id):
+                    terminal.write(fd, cleaner.clean(fd, frame.data))
         return exit_status(client.wait(job.id))
 
 
@@ -172,8 +173,10 @@ class Stay:
             sends = self._sends and not self._watch and not self._is_spent
             session = TerminalSession(attached, sends=sends, keys=keys)
             resize = self._resize if attached.raw and attached.writes else None
-            if session.run(resize) is SessionEnd.DETACHED:
-                return SessionEnd.DETACHED
+            with job_goes_on(self._job):
+                end = session.run(resize)
+            if end is SessionEnd.DETACHED:
+                return end
             self._is_spent = self._is_spent or (session.has_read and not attached.raw)
             self._take = False  # or two clients would take it from each other without end
             runs = self._client.wait(self._job, 0).state == "RUNNING"
@@ -203,6 +206,8 @@ class Stay:
             return  # the next change tells it
 
     def _print_log(self) -> None:
+        cleaner = Cleaner(raw=False)
         for frame in self._client.logs(self._job):
             if frame.stream in (STDOUT, STDERR):
-                terminal.write(2 if frame.stream == STDERR else 1, frame.data)
+                fd = 2 if frame.stream == STDERR else 1
+                terminal.write(fd, cleaner.clean(fd, frame.data))

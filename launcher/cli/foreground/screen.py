@@ -8,6 +8,7 @@ import re
 import signal
 import termios
 import tty
+from collections.abc import Callable
 from typing import Any
 
 _MODES = re.compile(rb"\x1b\[\?([0-9;]{1,32})([hl])")
@@ -15,8 +16,8 @@ _UNFINISHED = re.compile(rb"\x1b(\[(\?[0-9;]{0,32})?)?\Z")
 _SWITCHED_ON = frozenset(b"1 47 1000 1002 1003 1004 1005 1006 1047 1049 2004".split())
 """Modes that programs switch on for themselves (xterm's control sequences, DECSET): cursor keys,
 the other screen, the mouse, pasting."""
-_FATAL = (signal.SIGHUP, signal.SIGTERM)
-_CURSOR, _SHOW_CURSOR = b"25", b"\x1b[?25h"
+_FATAL = (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT)
+_CURSOR = b"25"
 
 
 class Screen:
@@ -32,28 +33,50 @@ class Screen:
     def __enter__(self) -> Screen:
         self._before = termios.tcgetattr(self._fd)
         for number in _FATAL:
-            if signal.getsignal(number) is signal.SIG_DFL:
-                signal.signal(number, self._die)
-                self._caught.append(number)
+            self._catch(number, self._die)
+        self._catch(signal.SIGTSTP, self._stop)
+        self._catch(signal.SIGCONT, self._go_on)
         tty.setraw(self._fd, termios.TCSADRAIN)
         return self
 
     def __exit__(self, *_: object) -> None:
-        off = [
-            _SHOW_CURSOR if mode == _CURSOR else b"\x1b[?%bl" % mode for mode in reversed(self._on)
-        ]
+        self._restore()
+        while self._caught:
+            signal.signal(self._caught.pop(), signal.SIG_DFL)
+
+    def _catch(self, number: signal.Signals, handler: Callable[[int, Any], None]) -> None:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, handler)
+            self._caught.append(number)
+
+    def _restore(self) -> None:
+        off = [_switch(mode, on=mode == _CURSOR) for mode in reversed(self._on)]
         with contextlib.suppress(OSError):
             if off:
                 os.write(self._out, b"".join([*off, b"\x1b[0m"]))
         with contextlib.suppress(termios.error):
             termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before or [])
-        while self._caught:
-            signal.signal(self._caught.pop(), signal.SIG_DFL)
 
     def _die(self, number: int, _: object) -> None:
         """Restore the terminal, and end by the signal all the same."""
         self.__exit__()
         os.kill(os.getpid(), number)
+
+    def _stop(self, number: int, _: object) -> None:
+        """Restore the terminal, and stop by the signal all the same."""
+        self._restore()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        signal.signal(number, self._stop)
+
+    def _go_on(self, number: int, _: object) -> None:
+        """Take the terminal again; in the background it is another process's."""
+        with contextlib.suppress(OSError, termios.error):
+            if os.tcgetpgrp(self._fd) == os.getpgrp():
+                tty.setraw(self._fd, termios.TCSADRAIN)
+                os.write(
+                    self._out, b"".join(_switch(mode, on=mode != _CURSOR) for mode in self._on)
+                )
 
     def note(self, data: bytes) -> None:
         """Note the modes that output switches on or off, however it is cut into pieces."""
@@ -74,3 +97,7 @@ class Screen:
         self._on.pop(mode, None)
         if on:
             self._on[mode] = None
+
+
+def _switch(mode: bytes, *, on: bool) -> bytes:
+    return b"\x1b[?%b%b" % (mode, b"h" if on else b"l")

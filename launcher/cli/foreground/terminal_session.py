@@ -5,20 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
-import threading
-from collections.abc import Callable, Iterator
 from enum import Enum
 
 from launcher.cli.foreground.detach_keys import DetachKeys
 from launcher.cli.foreground.screen import Screen
+from launcher.cli.foreground.terminal_sizes import Resize, TerminalSizes
 from launcher.cli.output import terminal
 from launcher.cli.output.escapes import Cleaner
 from launcher.client.terminal import Attached
 from launcher.wire.docker_stream import Demultiplexer
 
 _PIECE = 1 << 16
-Resize = Callable[[int, int], None]
 
 
 class SessionEnd(Enum):
@@ -51,6 +48,8 @@ class TerminalSession:
         self._pending = b""
         self._input_over = False
         self._screen: Screen | None = None
+        self._sizes: TerminalSizes | None = None
+        """Until it has told the first size, nothing is read from stdin."""
         self.has_read = False
         """Whether some of the input was read, which no other session can send again."""
 
@@ -65,33 +64,38 @@ class TerminalSession:
             if self._attached.raw and self._reads_keys and os.isatty(0):
                 self._screen = stack.enter_context(Screen(0, 1))
             if resize is not None:
-                stack.enter_context(_sizes(resize))
+                self._sizes = stack.enter_context(TerminalSizes(resize))
             self._show(self._attached.early)
             return self._move()
 
     def _move(self) -> SessionEnd:
         poll = select.poll()
         while True:
-            self._await(poll)
-            ready = dict(poll.poll())
+            patience = None if self._sizes is None else self._sizes.patience()
+            self._await(poll, waits=patience is not None)
+            ready = dict(poll.poll(None if patience is None else patience * 1000))
+            if self._sizes is not None and self._sizes.told in ready:
+                self._sizes.first_is_told()
             if 0 in ready and self._read_input():
                 return SessionEnd.DETACHED
             if self._connection.fileno() in ready and self._exchange():
                 return SessionEnd.STREAM
 
-    def _await(self, poll: select.poll) -> None:
+    def _await(self, poll: select.poll, *, waits: bool) -> None:
+        """Have what can be moved reported; no input while it ``waits`` for the first size."""
         wants = select.POLLIN | (select.POLLOUT if self._pending else 0)
         poll.register(self._connection, wants)
-        if self._reads_keys and not self._pending and not self._input_over:
-            poll.register(0, select.POLLIN)
-        else:
-            with contextlib.suppress(KeyError):
-                poll.unregister(0)
+        reads = self._reads_keys and not (self._pending or self._input_over or waits)
+        _report(poll, 0, on=reads)
+        if self._sizes is not None:
+            _report(poll, self._sizes.told, on=waits)
 
     def _read_input(self) -> bool:
         """Take what was typed or piped in; return whether it was the keys that detach."""
         try:
             data = os.read(0, _PIECE)
+        except BlockingIOError:  # another process has read it
+            return False
         except OSError:
             data = b""
         detached = False
@@ -144,25 +148,9 @@ class TerminalSession:
             terminal.write(fd, self._cleaner.clean(fd, piece))
 
 
-@contextlib.contextmanager
-def _sizes(resize: Resize) -> Iterator[None]:
-    """Tell the size of this terminal in a thread: now, and after each change, the last one."""
-    changed, over = threading.Event(), False
-
-    def tell() -> None:
-        while changed.wait() and not over:
-            changed.clear()
-            with contextlib.suppress(OSError):
-                columns, rows = os.get_terminal_size(0)
-                if rows and columns:
-                    resize(rows, columns)
-
-    changed.set()
-    threading.Thread(target=tell, daemon=True, name="sizes").start()
-    before = signal.signal(signal.SIGWINCH, lambda *_: changed.set())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGWINCH, before)
-        over = True
-        changed.set()
+def _report(poll: select.poll, fd: int, *, on: bool) -> None:
+    if on:
+        poll.register(fd, select.POLLIN)
+        return
+    with contextlib.suppress(KeyError):
+        poll.unregister(fd)

@@ -92,7 +92,8 @@ class PlaceOnScreen(Generic[T]):
         self._last: T | None = None
 
     def __enter__(self) -> PlaceOnScreen[T]:
-        signal.signal(signal.SIGTERM, _terminated)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _terminated)
         signal.signal(signal.SIGWINCH, lambda *_: self._again())
         terminal.write(1, ALTERNATE.encode())
         return self
@@ -117,5 +118,5 @@ class PlaceOnScreen(Generic[T]):
             self.draw(self._last)
 
 
-def _terminated(*_: object) -> NoReturn:
-    raise click.exceptions.Exit(128 + signal.SIGTERM)
+def _terminated(number: int, _: object) -> NoReturn:
+    raise click.exceptions.Exit(128 + number)

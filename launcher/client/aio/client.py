@@ -19,7 +19,7 @@ from launcher.client.api import Client, credentials_of
 from launcher.client.base import RECONNECT_SECONDS, Ref
 from launcher.client.following import OutputStream, Patience, follow_query, log_query
 from launcher.client.handles.job import Job, job_of
-from launcher.client.handles.specs import job_spec, map_spec
+from launcher.client.handles.specs import job_spec, map_spec, map_values
 from launcher.client.handles.values import Command
 from launcher.client.http import CutStream, must_be_short
 from launcher.client.machine import BACKUP_SECONDS
@@ -167,7 +167,7 @@ class AsyncClient:
         **fields: Unpack[JobFields],
     ) -> AsyncMapResults[V]:
         """Queue one array with an element for each value: see ``Client.map``."""
-        chosen = list(values)
+        chosen = map_values(values)
         if not chosen:
             return AsyncMapResults(self, [], [])
         spec = map_spec(image, command, chosen, profile, max_parallel, fields)

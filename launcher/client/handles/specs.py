@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher.client.handles.values import Command, literal, matrix_of
@@ -34,6 +35,22 @@ def job_spec(
     return JobSpec(image=image, command=_words(command), **chosen)
 
 
+def map_values(values: Iterable[V]) -> list[V]:
+    """Return the values of a map; raises ``UserError`` for too many, also for an endless iterator.
+
+    >>> map_values(range(3))
+    [0, 1, 2]
+    """
+    most = ArrayRequest.MAX_ELEMENTS
+    chosen = list(islice(values, most + 1))
+    if len(chosen) > most:
+        raise UserError(
+            f"map: more than {most} values; an array has {most} elements at most",
+            fix="Split the values over several calls of map.",
+        )
+    return chosen
+
+
 def map_spec(
     image: str,
     command: Command[V],
@@ -46,12 +63,6 @@ def map_spec(
 
     ``${key}`` in the other fields is escaped: only the command gets values.
     """
-    most = ArrayRequest.MAX_ELEMENTS
-    if len(values) > most:
-        raise UserError(
-            f"map: {len(values)} values; an array has {most} elements at most",
-            fix="Split the values over several calls of map.",
-        )
     if fields.get("array") is not None:
         raise UserError("map makes an array of its values: omit `array`")
     template = _words(command) if isinstance(command, str) else command

@@ -10,7 +10,7 @@ from launcher.errors import UserError
 SCHEME = "ssh://"
 _ADDRESS = re.compile(
     r"ssh://(?:(?P<user>[^\s@/:]+)@)?"
-    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s@/:\[\]]+))"
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^\s@/:\[\]]+))"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^\s:]*)?"
 )
 _USED = "Write ssh://USER@HOST, ssh://USER@HOST:PORT or ssh://USER@HOST/PATH/OF/THE/SOCKET."
@@ -36,9 +36,11 @@ class SshAddress:
     @property
     def by_hand(self) -> str:
         """The ssh command with which a user tries the same connection."""
+        import shlex  # takes a millisecond that every other command would feel
+
         port = "" if self.port is None else f"-p {self.port} "
         user = "" if self.user is None else f"{self.user}@"
-        return f"ssh {port}{user}{self.host}"
+        return f"ssh {port}{shlex.quote(user + self.host)}"
 
 
 def parse_ssh(url: str) -> SshAddress:
@@ -53,7 +55,8 @@ def parse_ssh(url: str) -> SshAddress:
             fix=_USED,
         )
     host, port = found["v6"] or found["host"], found["port"]
-    if host.startswith("-") or (found["user"] or "").startswith("-"):
+    is_option = host.startswith("-") or (found["user"] or "").startswith("-")
+    if is_option or "${" in (found["path"] or ""):  # ssh would put a variable there
         raise UserError(f"'{url[:200]}' is not a valid ssh address", fix=_USED)
     if port is not None and not 0 < int(port) < 65536:
         raise UserError(f"'{port}' is not a valid port", fix=_USED)

@@ -51,8 +51,13 @@ def control_of(address: SshAddress, directory: str, *, ask: bool) -> Control:
     if path != "none" and persists and config.get("controlmaster") in _MASTERS:
         return Control(_words(*batch, *limits), path, is_shared=True)
     path = f"{directory}/c"
-    own = ("ControlMaster=yes", "ControlPersist=no", f"ControlPath={escaped(path)}")
+    own = ("ControlMaster=yes", "ControlPersist=no", control_path(path))
     return Control(_words(*batch, *limits, *own), path, is_shared=False)
+
+
+def control_path(path: str) -> str:
+    """Return the option that names a control socket, whose path may have blanks."""
+    return f'ControlPath="{escaped(path)}"'
 
 
 def escaped(path: str) -> str:

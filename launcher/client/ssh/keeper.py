@@ -12,10 +12,12 @@ import subprocess
 import weakref
 from collections.abc import Callable, Sequence
 
-from launcher.client.ssh.control import Control, escaped
+from launcher.client.ssh.control import Control, control_path
 
 LONGEST_PLACE = 56
 """ssh binds its control socket with a suffix, and a path may have 104 bytes on some systems."""
+_MEANT = frozenset(" \t\"'\\:$")
+"""Characters that mean something in ssh's options: the private directory is elsewhere then."""
 CLOSE_SECONDS = 5.0
 _LOG_BYTES = 64 * 1024
 
@@ -32,7 +34,7 @@ exec >/dev/null 2>&1
 while read -r _ <&3; do :; done
 [ -z "$session" ] || kill -9 "$session"
 if [ "$shared" = 1 ] && read -r forward <"$directory/forward"; then
-    ssh -F /dev/null -o ControlPath="$control" -O cancel -L "$forward" launcher
+    ssh -F /dev/null -o "$control" -O cancel -L "$forward" launcher
 fi
 rm -rf "$directory"
 """
@@ -53,7 +55,7 @@ class SshKeeper:
         """Start the shell and, if given, an ssh session; return the session's output."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = os.open(f"{self.directory}/log", flags, 0o600)
-        words = [self.directory, escaped(control.path), str(int(control.is_shared)), *session]
+        words = [self.directory, control_path(control.path), str(int(control.is_shared)), *session]
         try:
             self._shell = subprocess.Popen(
                 ["sh", "-c", _SCRIPT, "sh", *words],
@@ -102,7 +104,7 @@ def _private_directory() -> str:
     variables = ("XDG_RUNTIME_DIR", "TMPDIR")
     places = [place for name in variables if (place := os.environ.get(name))]
     for place in places:
-        if len(place) < LONGEST_PLACE:
+        if len(place) < LONGEST_PLACE and not _MEANT.intersection(place):
             with contextlib.suppress(OSError):
                 return _made_in(place)
     return _made_in("/tmp")

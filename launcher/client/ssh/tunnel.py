@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from launcher.client.ssh import failures
 from launcher.client.ssh.address import SshAddress
-from launcher.client.ssh.control import Control, control_of, escaped
+from launcher.client.ssh.control import Control, control_of, control_path, escaped
 from launcher.client.ssh.keeper import SshKeeper
 from launcher.client.ssh.remote_account import AccountReport, remote_command
 from launcher.client.ssh.terminal_modes import TerminalModes
@@ -141,9 +141,9 @@ class Tunnel:
 
     def _forward(self) -> None:
         """Let the connection's master forward the socket; it listens when this returns."""
-        forward = f"{self.path}:{self.remote}"
+        forward = f"{escaped(self.path)}:{escaped(self.remote)}"
         self._keeper.note(forward)
-        control = ["-F", "/dev/null", "-o", f"ControlPath={escaped(self._control.path)}"]
+        control = ["-F", "/dev/null", "-o", control_path(self._control.path)]
         self._output(["ssh", *control, "-O", "forward", "-L", forward, "launcher"])
 
     def _replies(self) -> bool:

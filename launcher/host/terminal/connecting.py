@@ -59,8 +59,9 @@ class TerminalSockets:
         return connection
 
     def resize(self, name: str, rows: int, columns: int) -> None:
-        """Set the size of a job's terminal."""
-        self.connect(name, SIZE + SIZE_FORMAT.pack(rows, columns)).close()
+        """Set the size of a job's terminal; what is typed after this comes after it."""
+        with self.connect(name, SIZE + SIZE_FORMAT.pack(rows, columns)) as connection:
+            connection.recv(1)  # it is closed once the size is set
 
     def remove(self, name: str) -> None:
         """Remove the socket of a job that has ended."""

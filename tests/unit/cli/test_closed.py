@@ -54,7 +54,8 @@ def test_the_output_of_a_job_goes_to_no_other_file_that_got_the_number_of_stdout
     stub.on("POST", "/v1/jobs", Json([job_view()], 201))
     stub.on("GET", "/v1/jobs/12/follow", Stream([out("text\n"), end(ended("COMPLETED", 0))]))
     done = launched(">&-", "run", "-q", "busybox")
-    assert (done.returncode, done.stderr) == (125, CLOSED)
+    goes_on = "job 12 goes on (`launch cancel 12` ends it)\n"
+    assert (done.returncode, done.stderr) == (125, goes_on + CLOSED)
     assert stub.did() == ["POST /v1/jobs", "GET /v1/jobs/12/follow"]
 
 

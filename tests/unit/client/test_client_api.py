@@ -70,6 +70,13 @@ def test_references_are_escaped(stub: StubDaemon) -> None:
     assert stub.did()[1] == "POST /v1/jobs/a%2Fb%3F/cancel"
 
 
+def test_an_empty_reference_is_named(stub: StubDaemon) -> None:
+    client = Client(stub.path)
+    for request in (client.hold, client.terminal.attach, client.queue.why):
+        with pytest.raises(errors.UserError, match="reference to a job is empty"):
+            request("")
+
+
 def test_the_other_methods_ask_what_they_should(stub: StubDaemon) -> None:
     stub.on("POST", "/v1/jobs/3/signal", Json(job_view()))
     stub.on("GET", "/v1/slices", Json([slice_view()]))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from launcher.client.handles.specs import map_spec
+from launcher.client.handles.specs import map_spec, map_values
 from launcher.daemon.requests.array_elements import expand
 from launcher.errors import UserError
 from launcher.wire import ArrayRequest, GpuRequest, JobSpec, Mount
@@ -114,7 +115,6 @@ REFUSED: list[tuple[Any, list[Any], dict[str, Any], str]] = [
     (lambda value: ["echo"] * value, [1, 3], {}, "commands of 1 and of 3 words"),
     ("echo '{}", [1], {}, "No closing quotation"),
     ("echo {}", [1], {"array": ArrayRequest(indices=[1])}, "omit `array`"),
-    ("echo {}", range(100_001), {}, "an array has 100000 elements at most"),
 ]
 
 
@@ -128,3 +128,9 @@ def test_what_cannot_be_passed_exactly_is_refused(
     with pytest.raises(UserError) as caught:
         map_spec("busybox", command, values, None, None, fields)  # type: ignore[arg-type]
     assert message in str(caught.value)
+
+
+def test_an_endless_iterator_is_refused_for_its_length() -> None:
+    assert map_values(iter(range(3))) == [0, 1, 2]
+    with pytest.raises(UserError, match="an array has 100000 elements at most"):
+        map_values(itertools.count())

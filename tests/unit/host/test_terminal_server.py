@@ -7,6 +7,7 @@ import os
 import pwd
 import resource
 import select
+import signal
 import socket
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.host.terminal import connecting
 from launcher.host.terminal.connecting import (
     SIZE,
     SIZE_FORMAT,
@@ -119,6 +121,20 @@ def test_clients_that_say_nothing_delay_no_other_one_and_give_way(
         ends(silent[0])
         half.sendall(SIZE_FORMAT.pack(30, 100)[1:])
         ends(half)
+
+
+def test_a_size_is_set_before_what_is_typed_next(
+    sockets: TerminalSockets, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start("sh", "-c", "read line; stty size; exec cat")
+    with sockets.connect(NAME, WRITE) as writer:
+        sockets.resize(NAME, 33, 44)
+        writer.sendall(b"\n")
+        has(writer, b"33 44")
+    monkeypatch.setattr(connecting, "SECONDS", 0.1)
+    process.send_signal(signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        sockets.resize(NAME, 30, 100)
 
 
 def test_a_client_with_a_purpose_that_is_not_known_is_parted_with(

@@ -116,6 +116,19 @@ def test_a_client_gets_what_was_printed_before_it_came(keeper: Keeper) -> None:
     keeper.gets(docker, b"keys")
 
 
+def test_a_client_that_was_killed_gives_way_at_once_and_what_it_typed_arrives(
+    keeper: Keeper,
+) -> None:
+    docker = keeper.console()
+    killed, _ = keeper.join()
+    killed.send(b"last")
+    killed.close()
+    client, state = keeper.join()
+    assert state == "joined"
+    client.send(b" keys")
+    keeper.gets(docker, b"last keys")
+
+
 def test_output_that_no_client_comes_for_does_not_stop_the_job(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import itertools
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -78,7 +79,7 @@ def test_a_screen_that_a_job_left_as_it_was_gets_nothing() -> None:
         os.close(theirs)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_terminal_is_restored_before_a_signal_ends_the_client(number: signal.Signals) -> None:
     ours, theirs = pty.openpty()
     try:
@@ -95,5 +96,89 @@ def test_a_terminal_is_restored_before_a_signal_ends_the_client(number: signal.S
         assert termios.tcgetattr(theirs) == before
         assert os.read(ours, 1000) == b"\x1b[?1049l\x1b[0m"
     finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+STOPPED = """
+import os, signal, sys
+from launcher.cli.foreground.screen import Screen
+
+signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+with Screen(0, 0) as screen:
+    screen.note(b"\\x1b[?1049h\\x1b[?25l")
+    os.kill(os.getpid(), signal.SIGTSTP)
+    os.write(1, b"raw")
+    os.read(0, 1)
+"""
+
+
+def test_a_terminal_is_restored_while_the_client_is_stopped() -> None:
+    ours, theirs = pty.openpty()
+    try:
+        before = termios.tcgetattr(theirs)
+        script = ["setsid", "--ctty", sys.executable, "-c", STOPPED]
+        with subprocess.Popen(script, stdin=theirs, stdout=subprocess.PIPE) as process:
+            # The kernel stops no process of an orphaned group by SIGTSTP, so SIGCONT stands for
+            # what a shell does.
+            assert process.stdout is not None
+            assert process.stdout.read(3) == b"raw"
+            assert os.read(ours, 1000) == b"\x1b[?25h\x1b[?1049l\x1b[0m"
+            assert termios.tcgetattr(theirs) == before
+            process.send_signal(signal.SIGCONT)
+            assert os.read(ours, 1000) == b"\x1b[?1049h\x1b[?25l"
+            assert not termios.tcgetattr(theirs)[3] & termios.ECHO
+            os.write(ours, b"x")
+            assert process.wait(60) == 0
+        assert termios.tcgetattr(theirs) == before
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+TYPED_AHEAD = """
+import os, socket, sys
+from launcher.cli.foreground import terminal_sizes
+from launcher.cli.foreground.terminal_session import TerminalSession
+from launcher.client.terminal import Attached
+
+terminal_sizes.FIRST_SECONDS = 60.0
+
+def resize(rows, columns):
+    asks.send(b"size")
+    asks.recv(1)
+
+asks, connection = (socket.socket(fileno=int(word)) for word in sys.argv[1:])
+TerminalSession(Attached(connection, True, True, None, b""), sends=True).run(resize)
+"""
+
+
+def test_what_is_typed_ahead_comes_after_the_first_size() -> None:
+    ours, theirs = pty.openpty()
+    asked, asks = socket.socketpair()
+    end, connection = socket.socketpair()
+    try:
+        termios.tcsetwinsize(theirs, (30, 100))
+        os.write(ours, b"typed")
+        words = [str(each.fileno()) for each in (asks, connection)]
+        with subprocess.Popen(
+            [sys.executable, "-c", TYPED_AHEAD, *words],
+            stdin=theirs,
+            pass_fds=[asks.fileno(), connection.fileno()],
+        ) as process:
+            asked.settimeout(60)
+            assert asked.recv(10) == b"size"
+            end.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                end.recv(10)
+            asked.send(b"!")
+            end.settimeout(60)
+            assert end.recv(10) == b"typed"
+            end.close()
+            connection.close()
+            assert process.wait(60) == 0
+    finally:
+        for each in (asked, asks, end, connection):
+            each.close()
         os.close(ours)
         os.close(theirs)

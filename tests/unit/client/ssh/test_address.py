@@ -17,6 +17,7 @@ from launcher.errors import UserError
         ("ssh://ann@vm:2222", ["-p", "2222", "-l", "ann", "--", "vm"], None),
         ("ssh://ann@vm/run/l.sock", ["-l", "ann", "--", "vm"], "/run/l.sock"),
         ("ssh://[::1]:22/a", ["-p", "22", "--", "::1"], "/a"),
+        ("ssh://[fe80::1%eth0]", ["--", "fe80::1%eth0"], None),
     ],
 )
 def test_an_address_becomes_words_of_ssh(url: str, words: list[str], path: str | None) -> None:
@@ -29,11 +30,17 @@ def test_an_address_becomes_words_of_ssh(url: str, words: list[str], path: str |
     [
         "ssh://", "ssh:///run/l.sock", "ssh://a:b@vm", "ssh://vm:0", "ssh://vm:65536", "ssh://vm:x",
         "ssh://-oProxyCommand=x", "ssh://-x@vm", "ssh://vm/a:b", "ssh://vm/a b", "ssh://vm\n",
+        "ssh://vm/${HOME}",
     ],
 )  # fmt: skip
 def test_what_ssh_could_misread_is_refused(url: str) -> None:
     with pytest.raises(UserError, match=r"address|port"):
         parse_ssh(url)
+
+
+def test_the_command_to_try_by_hand_is_safe_to_paste() -> None:
+    assert parse_ssh("ssh://ann@vm:22").by_hand == "ssh -p 22 ann@vm"
+    assert parse_ssh("ssh://ann@$(id)").by_hand == "ssh 'ann@$(id)'"
 
 
 def test_a_place_is_a_path_or_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
