@@ -49,7 +49,7 @@ def test_the_table_ends_with_the_sum_and_says_how_much_was_idle(
     assert alice.endswith("COMPLETED 3, FAILED ImagePullFailed 1")
     assert total.split()[0] == "all"
     assert "75.0% of 61.0 slice-GiB-hours were idle." in result.err
-    assert "Deleted jobs count by whole days" in result.err
+    assert "whole days, 2026-11-01T00:00:00Z to 2026-11-08T00:00:00Z." in result.err
     assert asked.asked[0].query == "by=user&since=1793491200"
 
 
@@ -89,6 +89,14 @@ def test_very_many_groups_are_a_picture_of_bounded_height() -> None:
     drawn = [shape for shape in chart.shapes if isinstance(shape, bars.Rectangle)]
     assert len(drawn) == bars.MOST_BARS
     assert chart.height < 2000
+
+
+def test_of_very_many_days_the_picture_has_the_last_ones() -> None:
+    days = [dataclasses.replace(VIEW, key=f"day{n:03}") for n in range(100)]
+    texts = bars.labels(bars.usage_chart(dataclasses.replace(REPORT, by="day", groups=days)))
+    assert [text for text in texts if text.startswith(("day", "("))] == [
+        "(rest)", *(f"day{n:03}" for n in range(41, 100))
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
