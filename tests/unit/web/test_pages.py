@@ -98,6 +98,19 @@ def test_hostile_texts_are_text_on_the_page_of_a_job(daemon: StubDaemon) -> None
     on(daemon, body)
 
 
+def test_a_page_that_was_opened_by_a_jobs_name_stays_with_that_job(daemon: StubDaemon) -> None:
+    async def body(web: Service) -> None:
+        answer = await web.get("/jobs/train", "GET", COOKIE)
+        paths = re.findall(r"/jobs/[^/\"]+(?=/log/live)|/live/jobs/[^\"]+", answer.body)
+        assert paths == ["/live/jobs/16", "/jobs/16"]
+
+    answer_login(daemon)
+    found = Json(detail_of(element_view(3), spec={"name": "train", "image": "x"}))
+    for ref in ("train", "16"):
+        daemon.on("GET", f"/v1/jobs/{ref}", found)
+    on(daemon, body)
+
+
 def test_output_is_text_without_control_sequences_and_can_be_searched(daemon: StubDaemon) -> None:
     lines = ["\x1b[31mred\x1b[0m <b>bold</b>\n", "a needle\n", "\x1b]0;title\x07plain\n"]
 
