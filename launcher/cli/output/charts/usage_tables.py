@@ -38,7 +38,7 @@ def print_report(report: UsageReport, output: str) -> None:
         terminal.say("Only your own jobs are shown.")
     if report.whole_days:
         period = f"{second(report.since)} to {second(report.until)}"
-        terminal.say(f"Of deleted jobs only the day is known: these are whole days, {period}.")
+        terminal.say(f"Of deleted jobs only the day is known, so the period is {period}.")
 
 
 def must_be_redirected() -> None:

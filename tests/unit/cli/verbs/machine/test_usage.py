@@ -49,7 +49,7 @@ def test_the_table_ends_with_the_sum_and_says_how_much_was_idle(
     assert alice.endswith("COMPLETED 3, FAILED ImagePullFailed 1")
     assert total.split()[0] == "all"
     assert "75.0% of 61.0 slice-GiB-hours were idle." in result.err
-    assert "whole days, 2026-11-01T00:00:00Z to 2026-11-08T00:00:00Z." in result.err
+    assert "the period is 2026-11-01T00:00:00Z to 2026-11-08T00:00:00Z." in result.err
     assert asked.asked[0].query == "by=user&since=1793491200"
 
 
