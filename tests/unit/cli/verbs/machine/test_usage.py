@@ -109,6 +109,7 @@ def test_of_very_many_days_the_picture_has_the_last_ones() -> None:
         (["--user", "alice"], "--user goes with --jobs"),
         (["--by", "colour"], "'colour' is not one of"),
         (["--since", "yesterday"], "is not a valid time"),
+        (["--since", "1969-12-31T00:00:00Z"], "is before 1970"),
     ],
 )
 def test_what_means_nothing_is_refused(
