@@ -130,6 +130,20 @@ def test_output_is_text_without_control_sequences_and_can_be_searched(daemon: St
     on(daemon, body)
 
 
+def test_a_search_keeps_and_counts_the_last_lines_that_a_page_can_have(daemon: StubDaemon) -> None:
+    lines = [f"{'x' * (bounds.MOST_LOG_TEXT // 3)} hit {n}\n" for n in range(5)]
+
+    async def body(web: Service) -> None:
+        found = (await web.get("/jobs/8/log?q=hit", "GET", COOKIE)).body
+        assert "5 lines have &#39;hit&#39;, the last 2 are shown." in found
+        assert re.findall(r"hit (\d)", found) == ["3", "4"]
+        assert "4: xxx" in found, "no line is cut off at its beginning"
+
+    answer_login(daemon)
+    daemon.on("GET", "/v1/jobs/8/logs", Stream([*map(out, lines), LAST]))
+    on(daemon, body)
+
+
 def test_a_download_is_the_output_as_the_job_wrote_it_and_no_page(daemon: StubDaemon) -> None:
     async def body(web: Service) -> None:
         answer = await web.get("/jobs/8/log.txt", "GET", COOKIE)
