@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,13 +17,14 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from launcher.core.jobs.pruning import by_day, day_of
+from launcher.core.jobs.pruning import by_day, day_of, seconds_of_day
 from launcher.core.model.gpu import share_mib
 from launcher.core.model.use import CPU, Profiles, UsageSum, wait_bucket
 from launcher.store.rollups import waits_from
 from launcher.store.sql import queries
 
 _Q = queries()
+DAY_SECONDS = 86400
 PARTS = 3
 """The ended jobs are read in this many parts; what all jobs held, which takes less, is a fourth."""
 _OF_JOB = {"user": "j.user", "group": "j.gid", "image": "j.image", "name": "j.name"}
@@ -34,7 +36,8 @@ SELECT {key} AS key, l.profile, l.memory_mib, l.start, l.end, SUM(l.end - l.star
 FROM (
     SELECT job, attempt, slice_uuid, profile, memory_mib, MAX(granted_at, :since) AS start,
         MIN(COALESCE(released_at, :now), :until) AS end
-    FROM leases WHERE granted_at < :until AND COALESCE(released_at, :now) > :since
+    FROM leases
+    WHERE granted_at < :until AND COALESCE(released_at, :now) > MAX(:since, granted_at)
 ) l {of_jobs}
 GROUP BY {group}, l.profile, l.memory_mib"""
 _OF_JOBS = "CROSS JOIN jobs j ON j.id = l.job WHERE :uid IS NULL OR j.uid = :uid"
@@ -51,7 +54,11 @@ FROM (
     FROM attempts WHERE slices = '[]'
 ) a JOIN jobs j ON j.id = a.job
 WHERE a.granted_at < :until AND (:uid IS NULL OR j.uid = :uid)
-AND (a.end > :since OR (a.end IS NULL AND j.state <> 'DONE' AND j.attempt = a.number))"""
+AND (
+    a.end > MAX(:since, a.granted_at)
+    OR (a.end IS NULL AND j.state NOT IN ('PENDING', 'DONE') AND j.attempt = a.number)
+)"""
+"""An attempt without an end that is over, because it did not start or was lost, counts nothing."""
 _LAST_EVENT = """COALESCE(
     (SELECT at FROM history WHERE job = j.id ORDER BY seq DESC LIMIT 1), j.submitted_at
 )"""
@@ -65,7 +72,8 @@ FROM (SELECT key, outcome, reason, CASE
     ELSE CAST(wait / 1000 AS INT) * 1000
 END AS wait, COUNT(*) AS jobs FROM (
     SELECT {key} AS key, j.outcome, COALESCE(j.reason, '') AS reason,
-        MAX(0, a.granted_at - MAX(j.submitted_at, COALESCE(j.begin_at, 0))) AS wait
+        MAX(0, a.granted_at - MAX(j.submitted_at, IIF(j.begin_at <= a.granted_at, j.begin_at, 0)))
+            AS wait
     FROM jobs j NOT INDEXED LEFT JOIN attempts a ON a.job = j.id AND a.number = 1
     WHERE j.id BETWEEN :first AND :last AND j.state = 'DONE' AND (:uid IS NULL OR j.uid = :uid)
     AND CASE
@@ -98,11 +106,13 @@ class Period:
 
 @dataclass(slots=True)
 class Usage:
-    """The sums of a period by group, the capacity's changes, and what of it is rolled up.
+    """The sums of a period by group, and the capacity's changes.
 
-    ``whole_days``: deleted jobs count with the whole of the first and last day of the period.
+    ``whole_days``: the period was extended to whole days (UTC), as only the day is known of what
+    deleted jobs used.
     """
 
+    period: Period
     groups: dict[str, UsageSum] = field(default_factory=dict)
     capacity: list[tuple[float, Profiles]] = field(default_factory=list)
     whole_days: bool = False
@@ -129,7 +139,9 @@ def usage(
     The connections read the same state of the database, each in a thread of its own.
     """
     db = connections[0]
-    result, spare = Usage(), SimpleQueue[sqlite3.Connection]()
+    asked, period = period, _extended(db, period, uid)
+    result, spare = Usage(period), SimpleQueue[sqlite3.Connection]()
+    result.whole_days = period != asked
     for each in connections:
         spare.put(each)
 
@@ -147,12 +159,50 @@ def usage(
             result.add(found)
     _add_running(db, result, period, by, uid)
     _add_rollups(db, result, period, by, uid)
-    between = {"since": period.since, "until": period.until}
-    result.capacity = [
-        (row["at"], {name: (n, mib) for name, (n, mib) in json.loads(row["slices"]).items()})
-        for row in db.execute(_Q["capacity_between"], between)
-    ]
+    result.capacity = _capacity(db, period)
     return result
+
+
+def _extended(db: sqlite3.Connection, period: Period, uid: int | None) -> Period:
+    """Return a period with the whole of its first and last day if these have roll-ups."""
+    first, last = _days(period)
+    since, until = period.since, period.until
+    if _has_rollups(db, first, uid):
+        since = seconds_of_day(first)
+    if _has_rollups(db, last, uid):
+        until = min(period.now, seconds_of_day(last) + DAY_SECONDS)
+    return Period(since, max(until, period.until), period.now)
+
+
+def _days(period: Period) -> tuple[str, str]:
+    """Return the first and last day of a period; one until midnight ends the day before."""
+    last = day_of(period.until)
+    if seconds_of_day(last) == period.until:
+        last = day_of(period.until - DAY_SECONDS)
+    return day_of(period.since), last
+
+
+def _has_rollups(db: sqlite3.Connection, day: str, uid: int | None) -> bool:
+    found = db.execute(_Q["has_usage"], {"day": day, "uid": uid}).fetchone()
+    return bool(found[0])
+
+
+def _capacity(db: sqlite3.Connection, period: Period) -> list[tuple[float, Profiles]]:
+    """Return the changes of the capacity that count in a period, oldest first.
+
+    After the clock was set back, a later change can have an earlier time: it replaces those that
+    were recorded before it for times after its own.
+    """
+    steps: list[tuple[float, str]] = []
+    for at, slices in db.execute(_Q["capacity_before"], {"until": period.until}):
+        while steps and steps[-1][0] >= at:
+            steps.pop()
+        steps.append((at, slices))
+    first = max(0, bisect_right(steps, period.since, key=lambda step: step[0]) - 1)
+    return [
+        (at, {name: (n, mib) for name, (n, mib) in json.loads(slices).items()})
+        for at, slices in steps[first:]
+    ]
 
 
 def _parts(db: sqlite3.Connection) -> list[tuple[int, int]]:
@@ -166,7 +216,7 @@ def _parts(db: sqlite3.Connection) -> list[tuple[int, int]]:
 
 def _held(db: sqlite3.Connection, period: Period, by: str, uid: int | None) -> Usage:
     """Return what jobs held: slices, and CPU slots."""
-    result = Usage()
+    result = Usage(period)
     _add_leases(db, result, period, by, uid)
     _add_cpu_attempts(db, result, period, by, uid)
     return result
@@ -212,7 +262,7 @@ def _ended(
     db: sqlite3.Connection, period: Period, by: str, uid: int | None, ids: tuple[int, int]
 ) -> Usage:
     """Return how the jobs with ids in a range ended, and how long they had waited."""
-    result = Usage()
+    result = Usage(period)
     values = _values(period, uid) | {"first": ids[0], "last": ids[1]}
     values |= {"since_text": _as_text(period.since), "until_text": _as_text(period.until)}
     query = _ENDS.format(key=_OF_ENDED.get(by, _DAY_OF_END), last_event=_LAST_EVENT)
@@ -243,10 +293,9 @@ def _as_text(seconds: float) -> str:
 def _add_rollups(
     db: sqlite3.Connection, result: Usage, period: Period, by: str, uid: int | None
 ) -> None:
-    first, last = day_of(period.since), day_of(period.until)
+    first, last = _days(period)
     column = {"group": "gid"}.get(by, by)
     for row in db.execute(_Q["usage"], {"first": first, "last": last, "uid": uid}):
-        result.whole_days |= row["day"] in (first, last)
         sums = result.of(row[column])
         if row["profile"] == CPU:
             sums.slot_seconds += row["seconds"]

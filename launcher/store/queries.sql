@@ -497,6 +497,9 @@ ON CONFLICT (day, uid, gid, profile, image, name, outcome, reason) DO UPDATE SET
 SELECT * FROM usage WHERE day >= :first AND day <= :last AND (:uid IS NULL OR uid = :uid)
 ORDER BY day, uid;
 
+-- name: has_usage
+SELECT EXISTS (SELECT 1 FROM usage WHERE day = :day AND (:uid IS NULL OR uid = :uid));
+
 -- name: jobs_used
 SELECT
     j.id, j.uid, j.user, j.gid, j.name, j.image, j.state, j.outcome, j.reason, j.exit_code, j.attempt,
@@ -509,22 +512,28 @@ SELECT
     (SELECT SUM(memory_mib) FROM leases l WHERE l.job = j.id AND l.attempt = j.attempt) AS slice_mib,
     (SELECT MIN(profile) FROM leases l WHERE l.job = j.id AND l.attempt = j.attempt) AS profile,
     (SELECT COUNT(*) FROM leases l WHERE l.job = j.id AND l.attempt = j.attempt) AS slices,
-    (SELECT SUM(COALESCE(released_at, :now) - granted_at) FROM leases l WHERE l.job = j.id) AS held,
+    (
+        SELECT SUM(MAX(0, COALESCE(released_at, :now) - granted_at)) FROM leases l WHERE l.job = j.id
+    ) AS held,
     CASE j.spec WHEN '' THEN t.template ELSE j.spec END ->> '$.mem_limit' AS mem_limit,
     CASE j.spec WHEN '' THEN t.template ELSE j.spec END ->> '$.cpus' AS cpus
 FROM jobs j JOIN attempts a ON a.job = j.id LEFT JOIN arrays t ON t.id = j.array_id
 WHERE j.id > :after AND (:uid IS NULL OR j.uid = :uid) AND (:user IS NULL OR j.user = :user)
     AND a.granted_at < :until
-    AND (j.state <> 'DONE' OR COALESCE(j.ended_at >= :since_text, 0))
+    AND CASE
+        WHEN j.state <> 'DONE' THEN 1
+        WHEN j.ended_at IS NOT NULL THEN j.ended_at >= :since_text
+        ELSE COALESCE(
+            (SELECT at FROM history WHERE job = j.id ORDER BY seq DESC LIMIT 1), j.submitted_at
+        ) >= :since
+    END
 GROUP BY j.id ORDER BY j.id LIMIT :most;
 
 -- name: put_capacity
 INSERT INTO capacity (at, slices) VALUES (?, ?);
 
--- name: capacity_between
-SELECT at, slices FROM capacity WHERE at < :until AND at >= COALESCE(
-    (SELECT MAX(at) FROM capacity WHERE at <= :since), :since
-) ORDER BY at, seq;
+-- name: capacity_before
+SELECT at, slices FROM capacity WHERE at < :until ORDER BY seq;
 
 -- name: last_seen
 SELECT MAX(at) FROM (

@@ -59,7 +59,8 @@ def add_usage(db: sqlite3.Connection, jobs: Iterable[sqlite3.Row]) -> None:
         end = _rollup(db, result, job, day_of(ended), profile)
         end.jobs += 1
         if spans:
-            end.waits[wait_bucket(spans[0].start - _eligible(job))] += 1
+            granted = spans[0].start
+            end.waits[wait_bucket(granted - _eligible(job, granted))] += 1
         for span in spans:
             for day, seconds in by_day(span.start, span.end):
                 part = _rollup(db, result, job, day, span.profile)
@@ -77,9 +78,13 @@ def waits_from(text: str) -> Counter[int]:
     return Counter({int(seconds): count for seconds, count in json.loads(text).items()})
 
 
-def _eligible(job: sqlite3.Row) -> float:
-    """Return when the job could start at the earliest (seconds since 1970)."""
-    return max(float(job["submitted_at"]), float(job["begin_at"] or 0.0))
+def _eligible(job: sqlite3.Row, granted: float) -> float:
+    """Return when the job could start at the earliest; times are seconds since 1970.
+
+    A start time after the first grant is that of a later attempt: the pause before a retry.
+    """
+    submitted, begin = float(job["submitted_at"]), float(job["begin_at"] or 0.0)
+    return max(submitted, begin) if begin <= granted else submitted
 
 
 def _rollup(

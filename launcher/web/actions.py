@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -17,7 +17,7 @@ from launcher import wire
 from launcher.client.aio.client import AsyncClient
 from launcher.errors import LauncherError, NotAllowed, TooMany, UserError
 from launcher.jobfile.values.units import parse_duration
-from launcher.web import login
+from launcher.web import bounds, login
 from launcher.web.context import VIEWER, WebContext
 from launcher.web.handlers import page
 from launcher.web.headers import redirect
@@ -25,7 +25,7 @@ from launcher.web.pages.job import NO_LIMIT
 from launcher.web.pages.viewer import Viewer
 
 DRAINED = "drained on the web page"
-Form = Mapping[str, Any]
+Form = Mapping[str, str]
 
 
 async def login_page(context: WebContext, request: web.Request) -> web.StreamResponse:
@@ -41,7 +41,7 @@ async def log_in(context: WebContext, request: web.Request) -> web.StreamRespons
     """Exchange a token for a session, which the browser gets as a cookie."""
     form = await _form(request)
     token = form.get("token", "")
-    if not isinstance(token, str) or not 0 < len(token.strip()) <= wire.MOST_WEB_TOKEN:
+    if not 0 < len(token.strip()) <= wire.MOST_WEB_TOKEN:
         return _login_page(request[VIEWER], "This is not a token of `launch dashboard`.", 400)
     try:
         made = await context.client.web_session(token.strip().lstrip("#"))
@@ -101,9 +101,8 @@ async def _retry_failed(client: AsyncClient, ref: str, form: Form) -> None:
 
 
 async def _change_limit(client: AsyncClient, ref: str, form: Form) -> None:
-    text = form.get("limit", "")
     try:
-        limit = limit_of(text if isinstance(text, str) else "")
+        limit = limit_of(form.get("limit", ""))
     except ValueError as error:
         raise UserError(f"time limit: {error}") from None
     await client.edit(ref, wire.EditRequest(time_limit=limit))
@@ -153,16 +152,20 @@ async def _form(request: web.Request) -> Form:
         raise ForeignForm
     if request.content_type != "application/x-www-form-urlencoded":
         raise UserError("this address takes the forms of this service only")
-    return await request.post()
+    try:
+        # Not by request.post(): there the request chooses a codec, also unknown and slow ones.
+        text = (await request.read()).decode()
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=bounds.MOST_FORM_FIELDS)
+    except ValueError:
+        raise UserError("this is not a form of this service") from None
+    return dict(reversed(pairs))
 
 
 async def _checked(request: web.Request, viewer: Viewer) -> Form:
     """Return the form of a request; raises ``ForeignForm``, or ``UserError``."""
     form = await _form(request)
     token = form.get("form", "")
-    if not isinstance(token, str) or not viewer.form:
-        raise ForeignForm
-    if not hmac.compare_digest(token.encode(), viewer.form.encode()):
+    if not viewer.form or not hmac.compare_digest(token.encode(), viewer.form.encode()):
         raise ForeignForm
     return form
 

@@ -22,6 +22,7 @@ MOST_LINE_BYTES = 4096
 MOST_FIELD_BYTES = 8190
 MOST_FIELDS = 64
 MOST_BODY_BYTES = 64 * 1024
+MOST_FORM_FIELDS = 16
 
 DAEMON_SECONDS = 8.0
 """The daemon counts as away if it does not answer within this time."""

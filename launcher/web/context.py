@@ -51,13 +51,17 @@ WebHandler = Callable[[WebContext, web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class WebRoute:
-    """One path. A ``page`` needs a login unless guests may read pages; ``own`` ones always do."""
+    """One path. A ``page`` needs a login unless guests may read pages; ``own`` ones always do.
+
+    A ``stream`` is not served by HEAD: its length is unknown, and it may stay open.
+    """
 
     path: str
     handler: WebHandler
     page: bool = True
     method: str = "GET"
     own: bool = False
+    stream: bool = False
 
 
 def address_of(request: web.Request) -> str:

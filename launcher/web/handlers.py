@@ -105,11 +105,12 @@ async def job_page(context: WebContext, request: web.Request) -> web.StreamRespo
     """Return the page of a job, or of an array."""
     viewer, ref = request[VIEWER], request.match_info["ref"]
     try:
-        parts = await context.live.page(*job_feed(context, viewer, ref))
+        detail = await context.client_of(viewer).show(ref)
     except SeveralJobs:
         return await _array_page(context, request, viewer, ref)
-    detail = await context.client_of(viewer).show(ref)
-    path = f"/jobs/{request.rel_url.raw_parts[2]}"
+    found = str(detail.job.id)  # a name may mean another job a moment later
+    parts = await context.live.page(*job_feed(context, viewer, found))
+    path = f"/jobs/{found}"
     return page(
         "job.html",
         viewer,

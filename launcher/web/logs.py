@@ -134,29 +134,52 @@ async def tail(client: AsyncClient, ref: str) -> tuple[str, str]:
     return text, f"The last {text.count(chr(10))} lines." if text else "There is no output yet."
 
 
+class FoundLines:
+    """The last lines that contain a text, in any case: as many as a page can have."""
+
+    def __init__(self, query: str) -> None:
+        self.matches = 0
+        self._query, self._wanted = query, query.casefold()
+        self._lines: deque[str] = deque()
+        self._characters = 0
+
+    def look_at(self, number: int, line: str) -> None:
+        """Keep a line if it contains the text."""
+        if self._wanted not in line.casefold():
+            return
+        self.matches += 1
+        self._lines.append(f"{number}: {line}"[: bounds.MOST_LOG_TEXT - 1])
+        self._characters += len(self._lines[-1]) + 1
+        while len(self._lines) > bounds.MOST_LOG_MATCHES or self._characters > bounds.MOST_LOG_TEXT:
+            self._characters -= len(self._lines.popleft()) + 1
+
+    def text(self) -> str:
+        """Return the lines that are kept."""
+        return "\n".join(self._lines)
+
+    def __str__(self) -> str:
+        said = f"{self.matches} lines have {self._query!r}"
+        kept = len(self._lines)
+        return said + (f", the last {kept} are shown" if self.matches > kept else "")
+
+
 async def search(client: AsyncClient, ref: str, query: str) -> tuple[str, str]:
     """Return the last lines that contain a text, in any case, and a sentence about them."""
     shown, rest, number, size = OutputText(), "", 0, 0
-    found: deque[str] = deque(maxlen=bounds.MOST_LOG_MATCHES)
-    matches, wanted = 0, query.casefold()
+    found = FoundLines(query)
     async for frame in client.logs(ref):
         size += len(frame.data)
         *lines, rest = (rest + shown.of(frame)).split("\n")
         rest = rest[-bounds.LOG_PIECE_CHARACTERS :]
         for line in lines:
             number += 1
-            if wanted in line.casefold():
-                matches += 1
-                found.append(f"{number}: {line}")
+            found.look_at(number, line)
         if size > bounds.MOST_LOG_SEARCHED:
             break
-    if rest and wanted in rest.casefold():
-        matches += 1
-        found.append(f"{number + 1}: {rest}")
-    said = f"{matches} lines have {query!r}"
-    said += f", the last {len(found)} are shown" if matches > len(found) else ""
-    said += "; the rest of the output was not searched" if size > bounds.MOST_LOG_SEARCHED else ""
-    return "\n".join(found)[-bounds.MOST_LOG_TEXT :], f"{said}."
+    if rest:
+        found.look_at(number + 1, rest)
+    left = "; the rest of the output was not searched" if size > bounds.MOST_LOG_SEARCHED else ""
+    return found.text(), f"{found}{left}."
 
 
 async def log_file(context: WebContext, request: web.Request) -> web.StreamResponse:

@@ -95,8 +95,11 @@ def application(context: WebContext, connections: WebConnections) -> web.Applica
     app.on_response_prepare.append(add_headers)
     context.connections = connections
     for route in ROUTES:
-        add = app.router.add_get if route.method == "GET" else app.router.add_post
-        add(route.path, endpoint(context, route))
+        serve = endpoint(context, route)
+        if route.method == "GET":
+            app.router.add_get(route.path, serve, allow_head=not route.stream)
+        else:
+            app.router.add_post(route.path, serve)
     app.cleanup_ctx.append(functools.partial(_kept_live, context))
     return app
 

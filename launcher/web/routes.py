@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from launcher.errors import LauncherError, NoSuchJob, NotAllowed, TooMany, Unavailable
+from launcher.errors import LauncherError, NoSuchJob, NotAllowed, TooMany, Unavailable, UserError
 from launcher.web import actions, handlers, login, logs
 from launcher.web.actions import ForeignForm
 from launcher.web.context import VIEWER, WebContext, WebRoute, address_of
@@ -22,11 +22,11 @@ ROUTES: tuple[WebRoute, ...] = (
     WebRoute("/usage", handlers.usage_page),
     WebRoute("/jobs/{ref}", handlers.job_page),
     WebRoute("/jobs/{ref}/log", logs.log_page, own=True),
-    WebRoute("/jobs/{ref}/log.txt", logs.log_file, own=True),
-    WebRoute("/jobs/{ref}/log/live", logs.live_log, own=True),
-    WebRoute("/live/overview", handlers.live_overview),
-    WebRoute("/live/jobs/{ref}", handlers.live_job),
-    WebRoute("/live/arrays/{ref}", handlers.live_array),
+    WebRoute("/jobs/{ref}/log.txt", logs.log_file, own=True, stream=True),
+    WebRoute("/jobs/{ref}/log/live", logs.live_log, own=True, stream=True),
+    WebRoute("/live/overview", handlers.live_overview, stream=True),
+    WebRoute("/live/jobs/{ref}", handlers.live_job, stream=True),
+    WebRoute("/live/arrays/{ref}", handlers.live_array, stream=True),
     WebRoute("/login", actions.login_page),
     WebRoute("/login", actions.log_in, method="POST"),
     WebRoute("/logout", actions.log_out, method="POST", own=True),
@@ -67,7 +67,7 @@ def _is_open(context: WebContext, route: WebRoute) -> bool:
 
 def _error_page(viewer: Viewer, request: web.Request, error: LauncherError) -> web.Response:
     """Return an error as a page; what the daemon told an observer is not for guests."""
-    own = isinstance(error, NoSuchJob | ForeignForm | TooMany)
+    own = isinstance(error, NoSuchJob | ForeignForm | TooMany | UserError)
     if own or (viewer.user is not None and not isinstance(error, Unavailable)):
         status, text = error.http_status, f"{error.message}\n{error.fix or ''}"
         title = "Not allowed" if isinstance(error, NotAllowed) else "That was not possible"

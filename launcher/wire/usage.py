@@ -80,8 +80,8 @@ class UsageReport:
     """The use of a period by group, largest first, and of all groups together.
 
     ``capacity_gib_hours`` and ``idle_share`` are None where the capacity is not known for the
-    whole period. ``own``: only the caller's jobs. ``whole_days``: deleted jobs count with the whole
-    of the first and last day (UTC).
+    whole period. ``own``: only the caller's jobs. ``whole_days``: the period was extended to whole
+    days (UTC), as only the day is known of what deleted jobs used; ``since`` and ``until`` say it.
     """
 
     since: str

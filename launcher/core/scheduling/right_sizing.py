@@ -101,10 +101,10 @@ def advise(runs: Iterable[PastRun], sizes: Sequence[ProfileSize]) -> list[Advice
 
 
 def _idle_gpu(group: Sequence[PastRun]) -> Advice | None:
-    """Return advice if each job that held slices for long left them unused."""
-    held = [run for run in group if run.slices and run.seconds >= IDLE_SECONDS]
-    known = [run for run in held if _is_idle(run) is not None]
-    if not known or not all(_is_idle(run) for run in known):
+    """Return advice if no job used its slices, and some held them for long."""
+    measured = [run for run in group if run.slices and _is_idle(run) is not None]
+    known = [run for run in measured if run.seconds >= IDLE_SECONDS]
+    if not known or not all(_is_idle(run) for run in measured):
         return None
     return Advice(
         known[0].user,
@@ -129,14 +129,16 @@ def _is_idle(run: PastRun) -> bool | None:
 def _smaller_slice(group: Sequence[PastRun], sizes: Sequence[ProfileSize]) -> Advice | None:
     """Return advice if each job would have fit a smaller slice than the last one had.
 
-    Only jobs with one slice tell how much memory one needs.
+    Only jobs with one slice tell how much memory one needs, and one of them must have completed:
+    one that did not needed at least what it used.
     """
     last = next((run for run in group if run.slices), None)
-    completed = [r for r in group if r.slices == 1 and r.outcome is Outcome.COMPLETED]
-    peaks = [r.gpu_memory_peak_mib for r in completed if r.gpu_memory_peak_mib is not None]
-    if last is None or last.slices != 1 or not peaks:
+    measured = [r for r in group if r.slices == 1 and r.gpu_memory_peak_mib is not None]
+    peaks = [peak for run in measured if (peak := run.gpu_memory_peak_mib) is not None]
+    completed = any(run.outcome is Outcome.COMPLETED for run in measured)
+    if last is None or last.slices != 1 or not completed:
         return None
-    percent = _highest(run.gpu_activity_percent for run in completed)
+    percent = _highest(run.gpu_activity_percent for run in group if run.slices == 1)
     fitting = [p for p in sizes if with_margin(max(peaks)) <= p.memory_mib < last.memory_mib]
     smaller = next((p for p in fitting if not _would_slow(last, percent, p, sizes)), None)
     if smaller is None:

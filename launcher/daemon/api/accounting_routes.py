@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import grp
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from launcher import wire
@@ -25,7 +25,7 @@ HOUR = 3600.0
 PRIVATE = ("image", "name")
 """Others do not see these of a user's jobs."""
 MOST_GROUPS = 1000
-"""Further groups, those with the least use, are one."""
+"""Further groups are one: those with the least use, or the earliest days."""
 REST = "(rest)"
 FAILURES = frozenset({"FAILED", "TIMEOUT", "OUT_OF_MEMORY", "LOST"})
 
@@ -42,7 +42,7 @@ async def usage(
     found = await context.committer.read_slowly(Reader.usage, period, by, uid)
     if by == "group":
         found.groups = await context.users.run(caller.uid, _by_group_name, found.groups)
-    return await in_thread("usage", lambda: _report(found, period, by, own=uid is not None))
+    return await in_thread("usage", lambda: report_of(found, by, own=uid is not None))
 
 
 def _period(since: int | None, until: int | None) -> Period:
@@ -72,15 +72,14 @@ def _group_name(gid: int) -> str:
         return str(gid)
 
 
-def _report(found: Usage, period: Period, by: str, *, own: bool) -> wire.UsageReport:
-    total = UsageSum()
+def report_of(found: Usage, by: str, *, own: bool) -> wire.UsageReport:
+    """Return the report of a period; ``own``: ``found`` has the caller's jobs alone."""
+    total, period = UsageSum(), found.period
     for each in found.groups.values():
         total.add(each)
-    ordered = _bounded(sorted(found.groups.items(), key=_by_day if by == "day" else _by_use))
+    ordered = _days(found.groups) if by == "day" else _by_use(found.groups)
     capacity = integral(found.capacity, period.since, period.until)
-    groups = [
-        _view(key, each, _share(found, period, by, key, each, capacity)) for key, each in ordered
-    ]
+    groups = [_view(key, each, _share(found, by, key, each, capacity)) for key, each in ordered]
     known = _is_known(capacity, period)
     share = total.gib_seconds / capacity.gib_seconds if known else None
     return wire.UsageReport(
@@ -96,29 +95,35 @@ def _report(found: Usage, period: Period, by: str, *, own: bool) -> wire.UsageRe
     )
 
 
-def _by_day(item: tuple[str, UsageSum]) -> tuple[Any, ...]:
-    return (item[0],)
+def _days(groups: Mapping[str, UsageSum]) -> list[tuple[str, UsageSum]]:
+    """Return the days in order, those before the last ones as one."""
+    ordered = sorted(groups.items())
+    earlier, last = ordered[:-MOST_GROUPS], ordered[-MOST_GROUPS:]
+    return [*_together(earlier), *last]
 
 
-def _by_use(item: tuple[str, UsageSum]) -> tuple[Any, ...]:
-    key, sums = item
-    return -sums.gib_seconds, -sums.slot_seconds, key
+def _by_use(groups: Mapping[str, UsageSum]) -> list[tuple[str, UsageSum]]:
+    """Return the groups with the most use first, those with the least as one."""
+    ordered = sorted(
+        groups.items(), key=lambda item: (-item[1].gib_seconds, -item[1].slot_seconds, item[0])
+    )
+    return [*ordered[:MOST_GROUPS], *_together(ordered[MOST_GROUPS:])]
 
 
-def _bounded(ordered: Sequence[tuple[str, UsageSum]]) -> list[tuple[str, UsageSum]]:
-    """Return the first groups, and the sum of the others."""
-    if len(ordered) <= MOST_GROUPS:
-        return list(ordered)
-    rest = UsageSum()
-    for _, each in ordered[MOST_GROUPS:]:
-        rest.add(each)
-    return [*ordered[:MOST_GROUPS], (REST, rest)]
+def _together(groups: Sequence[tuple[str, UsageSum]]) -> Iterator[tuple[str, UsageSum]]:
+    """Yield the sum of groups, if there are any."""
+    if groups:
+        rest = UsageSum()
+        for _, each in groups:
+            rest.add(each)
+        yield REST, rest
 
 
-def _share(
-    found: Usage, period: Period, by: str, key: str, sums: UsageSum, capacity: Capacity
-) -> float | None:
+def _share(found: Usage, by: str, key: str, sums: UsageSum, capacity: Capacity) -> float | None:
     """Return a group's part of the capacity: of its profile, of its day, or of the whole."""
+    period = found.period
+    if key == REST and by in ("profile", "day"):
+        return None
     if by == "profile":
         capacity = integral(found.capacity, period.since, period.until, key)
         used, available = sums.slice_seconds, capacity.slice_seconds
@@ -184,7 +189,7 @@ def _job(row: dict[str, Any]) -> wire.JobUsage:
         attempts=row["attempt"],
         submitted_at=clock.rfc3339(row["submitted_at"]),
         wait_seconds=max(0.0, row["granted_at"] - row["submitted_at"]),
-        run_seconds=None if started is None or ended is None else ended - started,
+        run_seconds=None if started is None or ended is None else max(0.0, ended - started),
         held_seconds=row["held"] or 0.0,
         memory_limit=memory if isinstance(memory, int) else None,
         cpu_limit=float(cpus) if isinstance(cpus, int | float) else None,

@@ -199,7 +199,7 @@ def parse_moment(text: str, now: datetime | None = None) -> float:
     except ValueError:
         pass
     try:
-        return in_utc(datetime.fromisoformat(word)).timestamp()
+        seconds = in_utc(datetime.fromisoformat(word)).timestamp()
     except (ValueError, OverflowError) as error:
         if "local time" in str(error):
             raise
@@ -207,6 +207,9 @@ def parse_moment(text: str, now: datetime | None = None) -> float:
             f"'{text[:40]}' is not a valid time: write 10m (ago), 2026-12-01T02:00 (local time)"
             " or 2026-12-01T02:00:00Z"
         ) from None
+    if seconds < 0:
+        raise ValueError(f"'{text[:40]}' is before 1970")
+    return seconds
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -18,7 +18,7 @@ from launcher.spec.gpus import GpuRequest
 from launcher.store import Reader, Store, rollups
 from launcher.store.accounting import BY, Period
 from tests.support.builders import ALICE, BOB, mig
-from tests.unit.store.worlds import attempt_of, changes, done, job
+from tests.unit.store.worlds import AT, attempt_of, changes, done, job
 
 DAY = 86400.0
 BEGIN = 20_833 * DAY
@@ -124,7 +124,9 @@ def test_the_sums_are_those_of_the_leases_before_and_after_the_jobs_are_deleted(
     history = History(store, seed)
     whole = Period(BEGIN, NOW, NOW)
     part = Period(BEGIN + 2.3 * DAY, BEGIN + 5.1 * DAY, NOW)
+    days = Period(BEGIN + 2 * DAY, BEGIN + 6 * DAY, NOW)
     expected = seconds_by(history, by, whole), ends_by(history, by, whole)
+    in_days = seconds_by(history, by, days), ends_by(history, by, days)
     in_part = seconds_by(history, by, part), ends_by(history, by, part)
 
     def found(period: Period) -> tuple[dict[str, float], dict[str, int]]:
@@ -142,6 +144,9 @@ def test_the_sums_are_those_of_the_leases_before_and_after_the_jobs_are_deleted(
         seconds, ends = found(whole)
         assert seconds == pytest.approx(expected[0], abs=0.01)
         assert ends == expected[1]
+        for period in (part, days):
+            assert found(period) == (pytest.approx(in_days[0], abs=0.01), in_days[1])
+            assert reader.usage(period, by).period == days
     later = reader.usage(whole, by)
     assert {k: s.waits for k, s in later.groups.items() if s.waits} == {
         k: s.waits for k, s in waits.groups.items() if s.waits
@@ -152,7 +157,8 @@ def test_the_sums_are_those_of_the_leases_before_and_after_the_jobs_are_deleted(
     assert {k: s.gib_seconds for k, s in later.groups.items()} == pytest.approx(
         {k: s.gib_seconds for k, s in waits.groups.items()}
     )
-    assert (waits.whole_days, later.whole_days) == (False, True)
+    assert (waits.whole_days, later.whole_days) == (False, False), "it began and ended at midnight"
+    assert reader.usage(part, by).whole_days
 
 
 def test_waiting_times_are_known_to_two_digits(store: Store, reader: Reader) -> None:
@@ -191,6 +197,62 @@ def test_a_cpu_job_counts_by_its_slots_until_its_container_ended(
         store.commit(Changes(pruned={1: NOW}))
 
 
+def test_what_ended_before_it_was_granted_by_the_clock_counts_nothing(
+    store: Store, reader: Reader
+) -> None:
+    on_slice, on_cpu = done(1, attempt=1), done(2, need=GpuRequest("none"), attempt=1, slices=())
+    early = text(BEGIN + 50)
+    attempts = [
+        dataclasses.replace(attempt_of(one), granted_at=BEGIN + 100, ended_at=early)
+        for one in (dataclasses.replace(on_slice, slices=(mig(0).uuid,)), on_cpu)
+    ]
+    lease = Lease(1, 1, mig(0), BEGIN + 100, BEGIN + 50)
+    store.commit(changes(new=(on_slice, on_cpu), attempts=tuple(attempts), leases=(lease,)))
+    whole = Period(BEGIN, NOW, NOW)
+    for by in BY:
+        found = reader.usage(whole, by).groups.values()
+        assert {(s.slice_seconds, s.gib_seconds, s.slot_seconds) for s in found} == {(0, 0, 0)}
+    assert {row["held"] for row in reader.jobs_used(whole, 0, 10)} == {0, None}
+
+
+def test_a_cpu_job_that_waits_after_a_failed_start_uses_nothing(
+    store: Store, reader: Reader
+) -> None:
+    waiting = job(1, need=GpuRequest("none"), attempt=1, slices=())
+    store.commit(changes(new=(waiting,), attempts=(attempt_of(waiting),)))
+    assert reader.usage(Period(0.0, AT + DAY, AT + DAY), "user").groups == {}
+
+
+def test_the_pause_before_a_retry_does_not_shorten_the_wait_for_the_first_attempt(
+    store: Store, reader: Reader
+) -> None:
+    ended = text(BEGIN + 9500)
+    one = done(1, attempt=2, submitted_at=BEGIN, begin=BEGIN + 9000, slices=(), ended_at=ended)
+    grants = {1: BEGIN + 7200, 2: BEGIN + 9000}
+    attempts = tuple(
+        dataclasses.replace(
+            attempt_of(dataclasses.replace(one, attempt=number)), granted_at=at, ended_at=ended
+        )
+        for number, at in grants.items()
+    )
+    store.commit(changes(new=(one,), attempts=attempts))
+    for _ in range(2):
+        (sums,) = reader.usage(Period(BEGIN, NOW, NOW), "user").groups.values()
+        assert sums.waits == {7200: 1}
+        store.commit(Changes(pruned={1: NOW}))
+
+
+def test_a_job_whose_end_is_unknown_is_among_those_that_ran(store: Store, reader: Reader) -> None:
+    lost = done(1, attempt=1, outcome=Outcome.LOST, slices=(mig(0).uuid,))
+    attempt = dataclasses.replace(attempt_of(lost), granted_at=BEGIN)
+    lease = Lease(1, 1, mig(0), BEGIN, BEGIN + 3600)
+    history = (HistoryLine(1, BEGIN + 3600, "SlicesIdle", ""),)
+    store.commit(changes(new=(lost,), attempts=(attempt,), leases=(lease,), history=history))
+    (row,) = reader.jobs_used(Period(BEGIN, NOW, NOW), 0, 10)
+    assert (row["id"], row["held"]) == (1, 3600)
+    assert reader.jobs_used(Period(BEGIN + DAY, NOW, NOW), 0, 10) == []
+
+
 def test_a_user_cannot_fill_the_roll_ups_with_names(
     store: Store, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +275,18 @@ def test_the_capacity_is_a_series_of_changes_and_begins_with_the_last_before_the
     assert integral(steps, 50, 250).slice_seconds == 50 * 4 + 50
     assert integral(steps, 50, 250, "full").gib_seconds == 50 * 24
     assert integral(steps[1:], 50, 250).known_seconds == 150
+
+
+def test_a_change_of_the_capacity_replaces_those_that_the_clock_had_put_after_it(
+    store: Store, reader: Reader
+) -> None:
+    for at, slices in ((0.0, {"a": (1, 1)}), (200.0, {}), (100.0, {"b": (1, 1)})):
+        store.commit(Changes(capacity=(at, slices)))
+    assert reader.usage(Period(0, 300, 300), "user").capacity == [
+        (0.0, {"a": (1, 1)}),
+        (100.0, {"b": (1, 1)}),
+    ]
+    assert reader.usage(Period(150, 300, 300), "user").capacity == [(100.0, {"b": (1, 1)})]
 
 
 def test_only_so_many_changes_of_the_capacity_are_kept(store: Store) -> None:

@@ -122,6 +122,27 @@ def test_a_daemon_that_refuses_is_no_reason_to_show_its_words(daemon: StubDaemon
     on(daemon, body)
 
 
+def test_a_guest_is_told_what_is_wrong_with_an_address(daemon: StubDaemon) -> None:
+    async def body(web: Service) -> None:
+        answer = await web.get("/jobs/99999999999999999999")
+        assert (answer.status, "is not a job id" in answer.body) == (400, True)
+
+    told = {"kind": "bad-request", "message": "99999999999999999999 is not a job id"}
+    daemon.on("GET", "/v1/jobs/99999999999999999999", Json(told, 400))
+    on(daemon, body)
+
+
+def test_a_stream_is_not_started_for_a_request_without_a_body(daemon: StubDaemon) -> None:
+    async def body(web: Service) -> None:
+        for path in ("/live/overview", "/live/jobs/1", "/live/arrays/1", "/jobs/1/log/live",
+                     "/jobs/1/log.txt"):  # fmt: skip
+            answer = await web.get(path, "HEAD")
+            assert answer.status == 405, path
+        assert daemon.asked == []
+
+    on(daemon, body)
+
+
 def test_connections_beyond_the_limit_are_refused_and_count_no_more_when_they_end(
     daemon: StubDaemon,
 ) -> None:

@@ -230,6 +230,36 @@ def test_another_body_than_a_form_is_refused(daemon: StubDaemon) -> None:
     on(daemon, body)
 
 
+@pytest.mark.parametrize("text", [b"token=\xff", b"a=&" * 100 + b"token=abc"])
+def test_a_guests_form_that_no_page_sends_is_refused_with_a_sentence(
+    daemon: StubDaemon, text: bytes
+) -> None:
+    async def body(web: Service) -> None:
+        answer = parsed(await web.send(login(web, "", text)))
+        assert (answer.status, daemon.asked) == (400, [])
+        assert "not a form of this service" in answer.body
+
+    on(daemon, body)
+
+
+@pytest.mark.parametrize("charset", ["nonsense", "punycode", "utf-16"])
+def test_a_form_is_utf_8_whatever_its_sender_says(daemon: StubDaemon, charset: str) -> None:
+    async def body(web: Service) -> None:
+        answer = parsed(await web.send(login(web, f"; charset={charset}", b"token=abc")))
+        assert answer.status == 303
+
+    on(daemon, body)
+
+
+def login(web: Service, charset: str, text: bytes) -> bytes:
+    """Return a login as any program can send it."""
+    host = f"127.0.0.1:{web.port}"
+    head = ["POST /login HTTP/1.1", f"Host: {host}", f"Origin: http://{host}", "Connection: close"]
+    head += [f"Content-Type: application/x-www-form-urlencoded{charset}"]
+    head += [f"Content-Length: {len(text)}"]
+    return "\r\n".join([*head, "", ""]).encode() + text
+
+
 def test_logging_out_ends_the_session_at_the_daemon_and_in_the_browser(daemon: StubDaemon) -> None:
     async def body(web: Service) -> None:
         answer = await post(web, "/logout", FORM, COOKIE)

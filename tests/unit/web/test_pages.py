@@ -98,6 +98,19 @@ def test_hostile_texts_are_text_on_the_page_of_a_job(daemon: StubDaemon) -> None
     on(daemon, body)
 
 
+def test_a_page_that_was_opened_by_a_jobs_name_stays_with_that_job(daemon: StubDaemon) -> None:
+    async def body(web: Service) -> None:
+        answer = await web.get("/jobs/train", "GET", COOKIE)
+        paths = re.findall(r"/jobs/[^/\"]+(?=/log/live)|/live/jobs/[^\"]+", answer.body)
+        assert paths == ["/live/jobs/16", "/jobs/16"]
+
+    answer_login(daemon)
+    found = Json(detail_of(element_view(3), spec={"name": "train", "image": "x"}))
+    for ref in ("train", "16"):
+        daemon.on("GET", f"/v1/jobs/{ref}", found)
+    on(daemon, body)
+
+
 def test_output_is_text_without_control_sequences_and_can_be_searched(daemon: StubDaemon) -> None:
     lines = ["\x1b[31mred\x1b[0m <b>bold</b>\n", "a needle\n", "\x1b]0;title\x07plain\n"]
 
@@ -111,6 +124,20 @@ def test_output_is_text_without_control_sequences_and_can_be_searched(daemon: St
         found = await web.get("/jobs/8/log?q=NEEDLE", "GET", COOKIE)
         assert "2: a needle" in found.body
         assert "bold" not in found.body
+
+    answer_login(daemon)
+    daemon.on("GET", "/v1/jobs/8/logs", Stream([*map(out, lines), LAST]))
+    on(daemon, body)
+
+
+def test_a_search_keeps_and_counts_the_last_lines_that_a_page_can_have(daemon: StubDaemon) -> None:
+    lines = [f"{'x' * (bounds.MOST_LOG_TEXT // 3)} hit {n}\n" for n in range(5)]
+
+    async def body(web: Service) -> None:
+        found = (await web.get("/jobs/8/log?q=hit", "GET", COOKIE)).body
+        assert "5 lines have &#39;hit&#39;, the last 2 are shown." in found
+        assert re.findall(r"hit (\d)", found) == ["3", "4"]
+        assert "4: xxx" in found, "no line is cut off at its beginning"
 
     answer_login(daemon)
     daemon.on("GET", "/v1/jobs/8/logs", Stream([*map(out, lines), LAST]))

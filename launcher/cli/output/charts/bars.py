@@ -59,10 +59,7 @@ class Chart:
 def usage_chart(report: UsageReport) -> Chart:
     """Return the chart of a report: slice-GiB-hours of each group, and its share."""
     title = f"Slice-GiB-hours by {report.by}, {report.since[:16]} to {report.until[:16]} UTC"
-    bars = [(view.key or "", view.gib_hours, view.share) for view in report.groups]
-    if len(bars) > MOST_BARS:
-        rest = sum(hours for _, hours, _ in bars[MOST_BARS - 1 :])
-        bars = [*bars[: MOST_BARS - 1], ("(rest)", rest, None)]
+    bars = _bars(report)
     most = max((hours for _, hours, _ in bars), default=0.0) or 1.0
     shapes: list[Rectangle | Label] = [Label(MARGIN, MARGIN + FONT_SIZE, title)]
     top = MARGIN * 2 + ROW
@@ -80,6 +77,18 @@ def usage_chart(report: UsageReport) -> Chart:
         shapes.append(Label(LEFT, top + FONT_SIZE, f"idle: {report.idle_share:.1%}", FAINT))
         top += ROW
     return Chart(title, top + MARGIN, tuple(shapes))
+
+
+def _bars(report: UsageReport) -> list[tuple[str, float, float | None]]:
+    """Return the name, hours and share of each bar; of days the earliest ones are one."""
+    bars = [(view.key or "", view.gib_hours, view.share) for view in report.groups]
+    if len(bars) <= MOST_BARS:
+        return bars
+    drawn, further = bars[: MOST_BARS - 1], bars[MOST_BARS - 1 :]
+    if report.by == "day":
+        drawn, further = bars[-MOST_BARS + 1 :], bars[: -MOST_BARS + 1]
+    rest = ("(rest)", sum(hours for _, hours, _ in further), None)
+    return [rest, *drawn] if report.by == "day" else [*drawn, rest]
 
 
 def _short(key: str) -> str:

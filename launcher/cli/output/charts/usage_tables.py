@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launcher.cli.output import render, terminal
-from launcher.text.moments import span
+from launcher.text.moments import second, span
 from launcher.text.safe_text import safe
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ def print_report(report: UsageReport, output: str) -> None:
     if report.own:
         terminal.say("Only your own jobs are shown.")
     if report.whole_days:
-        terminal.say(
-            "Deleted jobs count by whole days (UTC), also on the first and last day of the period."
-        )
+        period = f"{second(report.since)} to {second(report.until)}"
+        terminal.say(f"Of deleted jobs only the day is known, so the period is {period}.")
 
 
 def must_be_redirected() -> None:

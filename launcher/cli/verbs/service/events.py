@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -38,6 +39,7 @@ def command(follow: bool, since: float | None, types: tuple[str, ...], user: str
     The lines have the schema of webhooks: `launch help monitoring` has its keys and types. Names,
     images and messages of others' jobs are null. The last 100,000 events are kept.
     """
+    _must_be_known(types)
     client = connect()
     if since is None and not follow:
         since = time.time() - DAY
@@ -57,9 +59,23 @@ def command(follow: bool, since: float | None, types: tuple[str, ...], user: str
             return
 
 
+def _must_be_known(types: Iterable[str]) -> None:
+    """Refuse a type that no event has: the output would be empty, and with -f stay so."""
+    from launcher.wire.history import EVENT_TYPES
+
+    for name in types:
+        if not any(_is_of(known, name) for known in EVENT_TYPES):
+            raise click.UsageError(
+                f"--type: {name!r} is not a type of event; known are {', '.join(EVENT_TYPES)}."
+            )
+
+
+def _is_of(event_type: str, name: str) -> bool:
+    """Whether a type is the named one, or one of those that begin with it: ``job``."""
+    return event_type == name or event_type.startswith(f"{name}.")
+
+
 def _is_meant(event: EventLine, types: tuple[str, ...], user: str | None) -> bool:
     if user is not None and event.user != user:
         return False
-    return not types or any(
-        event.type == name or event.type.startswith(f"{name}.") for name in types
-    )
+    return not types or any(_is_of(event.type, name) for name in types)

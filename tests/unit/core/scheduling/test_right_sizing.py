@@ -77,6 +77,12 @@ def test_a_job_that_did_not_complete_does_not_tell_how_much_one_needs(outcome: O
     assert kinds(run(outcome=outcome, gpu_memory_peak_mib=500)) == []
 
 
+@pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.COMPLETED])
+def test_a_job_that_did_not_complete_needed_at_least_what_it_used(outcome: Outcome) -> None:
+    ended = run(outcome=outcome, gpu_memory_peak_mib=9000)
+    assert kinds(run(gpu_memory_peak_mib=500), ended) == []
+
+
 def test_jobs_with_several_slices_do_not_tell_what_one_needs() -> None:
     assert kinds(run(slices=2, memory_mib=2 * LARGE, gpu_memory_peak_mib=500)) == []
 
@@ -103,6 +109,11 @@ def test_where_no_activity_is_known_almost_no_memory_means_idle() -> None:
 def test_one_job_that_used_the_gpu_is_enough_not_to_call_the_others_idle() -> None:
     idle, busy = run(gpu_activity_percent=0.4), run(gpu_activity_percent=50.0)
     assert kinds(idle, busy) == []
+
+
+def test_a_short_job_that_used_the_gpu_tells_so_too() -> None:
+    idle = run(gpu_activity_percent=0.4, gpu_memory_peak_mib=9000)
+    assert kinds(idle, run(gpu_activity_percent=50.0, seconds=IDLE_SECONDS - 1)) == []
 
 
 def test_a_short_job_is_not_called_idle() -> None:

@@ -49,7 +49,7 @@ def test_the_table_ends_with_the_sum_and_says_how_much_was_idle(
     assert alice.endswith("COMPLETED 3, FAILED ImagePullFailed 1")
     assert total.split()[0] == "all"
     assert "75.0% of 61.0 slice-GiB-hours were idle." in result.err
-    assert "Deleted jobs count by whole days" in result.err
+    assert "the period is 2026-11-01T00:00:00Z to 2026-11-08T00:00:00Z." in result.err
     assert asked.asked[0].query == "by=user&since=1793491200"
 
 
@@ -91,6 +91,14 @@ def test_very_many_groups_are_a_picture_of_bounded_height() -> None:
     assert chart.height < 2000
 
 
+def test_of_very_many_days_the_picture_has_the_last_ones() -> None:
+    days = [dataclasses.replace(VIEW, key=f"day{n:03}") for n in range(100)]
+    texts = bars.labels(bars.usage_chart(dataclasses.replace(REPORT, by="day", groups=days)))
+    assert [text for text in texts if text.startswith(("day", "("))] == [
+        "(rest)", *(f"day{n:03}" for n in range(41, 100))
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
@@ -101,6 +109,7 @@ def test_very_many_groups_are_a_picture_of_bounded_height() -> None:
         (["--user", "alice"], "--user goes with --jobs"),
         (["--by", "colour"], "'colour' is not one of"),
         (["--since", "yesterday"], "is not a valid time"),
+        (["--since", "1969-12-31T00:00:00Z"], "is before 1970"),
     ],
 )
 def test_what_means_nothing_is_refused(
