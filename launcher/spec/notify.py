@@ -26,6 +26,7 @@ NONE = "none"
 ME = "me"
 """The mail address that means the submitting user's mailbox on this machine."""
 
+# Patterns are compiled when they are first used: few commands need them.
 _URL = r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+"
 _HOST = r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+"
 _LOCAL_PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}"

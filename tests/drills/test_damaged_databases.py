@@ -14,6 +14,7 @@ from launcher.output.log_file import path_of
 from launcher.store.connect import FILE_NAME
 from launcher.wire import GpuRequest
 from tests.support.daemon import DaemonProcess
+from tests.support.engine import let_go
 from tests.support.wait import wait_until
 
 ALL = GpuRequest(kind="profile", profile="1g.6gb", count=4)
@@ -44,12 +45,6 @@ def restart(daemon: DaemonProcess, *words: str) -> None:
     daemon.words = list(words)
     daemon.start()
     daemon.words = []
-
-
-def let_go(docker: Containers, container: str) -> None:
-    with docker._connection.borrow() as api:
-        asked = api.exec_create(container, ["touch", "/tmp/go"])
-        api.exec_start(asked["Id"])
 
 
 @pytest.mark.parametrize("damage", [zero_the_header, garble_everything, remove_it])

@@ -17,6 +17,7 @@ from launcher.store.connect import FILE_NAME
 from launcher.wire import NOTE, GpuRequest, JobSpec
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess
+from tests.support.engine import let_go
 from tests.support.small_disk import SmallDisk
 from tests.support.wait import wait_until
 
@@ -32,12 +33,6 @@ LOUD = (
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     with SmallDisk(tmp_path / "disk", size="12m") as made:
         yield made
-
-
-def let_go(docker: Containers, container: str) -> None:
-    with docker._connection.borrow() as api:
-        asked = api.exec_create(container, ["touch", "/tmp/go"])
-        api.exec_start(asked["Id"])
 
 
 def test_a_burst_of_submits_while_the_disk_fills_keeps_exactly_what_was_acknowledged(

@@ -21,16 +21,11 @@ from launcher.wire import GpuRequest
 from tests.conftest import MakeDaemon
 from tests.support.builders import CPU, Machine, profile
 from tests.support.daemon import BUSYBOX, DaemonProcess
+from tests.support.engine import let_go
 from tests.support.wait import wait_until
 
 CPU_JOB = GpuRequest(kind="none")
 WAITS = ("sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.1; done")
-
-
-def let_go(docker: Containers, container: str) -> None:
-    with docker._connection.borrow() as api:
-        asked = api.exec_create(container, ["touch", "/tmp/go"])
-        api.exec_start(asked["Id"])
 
 
 def test_a_draining_daemon_starts_nothing_takes_submits_and_ends_with_the_last_job(

@@ -1,9 +1,10 @@
-"""What touches Docker has the mark `engine`: it is run on other engines too."""
+"""What touches Docker has the mark `engine`: it is run on other engines too. Jobs are let go on."""
 
 from __future__ import annotations
 
 import pytest
 
+from launcher.engine.containers import Containers
 from launcher.fakegpu.sandbox import Sandbox
 
 FIXTURES = frozenset({"sandbox", "docker_here"})
@@ -15,3 +16,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = FIXTURES.intersection(getattr(item, "fixturenames", ()))
         if fixtures or Sandbox in vars(getattr(item, "module", None) or object).values():
             item.add_marker("engine")
+
+
+def let_go(docker: Containers, container: str) -> None:
+    """Let a container go on whose command waits for /tmp/go."""
+    with docker._connection.borrow() as api:
+        asked = api.exec_create(container, ["touch", "/tmp/go"])
+        api.exec_start(asked["Id"])

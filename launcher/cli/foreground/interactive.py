@@ -18,7 +18,7 @@ from launcher.cli.output.exit_codes import exit_status
 from launcher.client import Client
 from launcher.client.decode import decode
 from launcher.errors import LauncherError, StaleRequest, UserError
-from launcher.wire import END, EVENT, STDERR, STDOUT, JobView
+from launcher.wire import END, EVENT, STDERR, STDOUT, Frame, JobView
 
 if TYPE_CHECKING:
     from launcher.spec.job_spec import JobSpec
@@ -81,6 +81,13 @@ def _is_seen(spec: JobSpec, end: JobView) -> bool:
     return spec.tty and end.outcome in ("COMPLETED", "FAILED")
 
 
+def _show(frame: Frame, cleaner: Cleaner) -> None:
+    """Write a piece of output to where it belongs; other frames have none."""
+    if frame.stream in (STDOUT, STDERR):
+        fd = 2 if frame.stream == STDERR else 1
+        terminal.write(fd, cleaner.clean(fd, frame.data))
+
+
 def _follow_plain(client: Client, job: JobView) -> int:
     """Follow the output of a job that reads nothing, from its last lines on."""
     terminal.say(
@@ -92,10 +99,8 @@ def _follow_plain(client: Client, job: JobView) -> int:
         interrupts.queued(job.id)
         interrupts.state(job.state)
         for frame in client.logs(job.id, follow=True, tail=LINES):
-            if frame.stream in (STDOUT, STDERR):
-                fd = 2 if frame.stream == STDERR else 1
-                with job_goes_on(job.id):
-                    terminal.write(fd, cleaner.clean(fd, frame.data))
+            with job_goes_on(job.id):
+                _show(frame, cleaner)
         return exit_status(client.wait(job.id))
 
 
@@ -208,6 +213,4 @@ class Stay:
     def _print_log(self) -> None:
         cleaner = Cleaner(raw=False)
         for frame in self._client.logs(self._job):
-            if frame.stream in (STDOUT, STDERR):
-                fd = 2 if frame.stream == STDERR else 1
-                terminal.write(fd, cleaner.clean(fd, frame.data))
+            _show(frame, cleaner)

@@ -8,8 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 Resize = Callable[[int, int], None]
 """Called with rows and columns."""
@@ -28,18 +27,13 @@ class TerminalSizes:
         self._waits = True
         self._before: Any = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> TerminalSizes:
         self._changed.set()
         threading.Thread(target=self._tell, daemon=True, name="sizes").start()
         self._before = signal.signal(signal.SIGWINCH, lambda *_: self._changed.set())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         signal.signal(signal.SIGWINCH, self._before)
         self._over = True
         self._changed.set()

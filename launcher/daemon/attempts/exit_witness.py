@@ -125,8 +125,9 @@ class ExitWitness:
             held = self._watched.get(container.name)
             if held is not None and held.start == start:
                 if held.oom_file is None:
-                    paths = _paths_of(container.id, container.pid)
-                    held.oom_file, held.usage_files = _oom_file(paths), _usage_files(paths)
+                    held.oom_file, held.usage_files = _files_of(
+                        _paths_of(container.id, container.pid)
+                    )
                 return
             try:
                 fd = os.pidfd_open(container.pid)
@@ -139,7 +140,7 @@ class ExitWitness:
                 return
             self._release(held)
             self._forget_stored(held)
-            self._hold(_Watched(container.name, fd, start, _oom_file(paths), _usage_files(paths)))
+            self._hold(_Watched(container.name, fd, start, *_files_of(paths)))
             self._notifier.store(f"{STORED}{container.name}_{start}", fd)
 
     def hold(self, name: str, container_id: str, pid: int) -> None:
@@ -147,8 +148,7 @@ class ExitWitness:
         with self._lock, contextlib.suppress(OSError):
             fd, paths = os.pidfd_open(pid), _paths_of(container_id, pid)
             self._release(self._watched.get(name))
-            files = _oom_file(paths), _usage_files(paths)
-            self._hold(_Watched(name, fd, _NOT_STARTED, *files))
+            self._hold(_Watched(name, fd, _NOT_STARTED, *_files_of(paths)))
             self._notifier.store(f"{STORED}{name}_{_NOT_STARTED}", fd)
 
     def holds(self, container: Container) -> bool:
@@ -307,13 +307,10 @@ def _paths_of(container_id: str, pid: int) -> dict[str, str]:
         return {}
 
 
-def _usage_files(paths: Mapping[str, str]) -> UsageFiles:
-    return UsageFiles.of_paths(paths, CGROUPS)
-
-
-def _oom_file(paths: Mapping[str, str]) -> Path | None:
-    """Return the file that counts a cgroup's OOM kills (cgroups(7); v1's controller is memory)."""
+def _files_of(paths: Mapping[str, str]) -> tuple[Path | None, UsageFiles]:
+    """Return the file that counts OOM kills (cgroups(7); v1's controller is memory), and totals."""
     places = [
         CGROUPS / each / paths[each] / _OOM_FILES[each] for each in _OOM_FILES if each in paths
     ]
-    return next((place for place in places if place.exists()), None)
+    oom_file = next((place for place in places if place.exists()), None)
+    return oom_file, UsageFiles.of_paths(paths, CGROUPS)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MAX_SECONDS = 366 * 86400
 MAX_BYTES = 1 << 50
 
+# Patterns are compiled when they are first used: most commands need one of them, or none.
 _PARTS = r"(?a)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?"
 _CLOCK = r"(?a)(?:(\d+)-)?(\d{1,4}):(\d{2}):(\d{2})"
 _DAYS = r"(?a)(\d+)-(\d{1,2})(:\d{2})?"
